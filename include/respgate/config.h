@@ -1,0 +1,157 @@
+/*
+ * config.h - the configuration file: INI text to one immutable struct, every mistake with its line.
+ *
+ * Options are rows of options.def: name, type, default, where it is kept, whether a reload can
+ * change it, and what it means. Parser, --print-config and the reference come from the rows.
+ */
+#ifndef RESPGATE_CONFIG_H
+#define RESPGATE_CONFIG_H
+
+#include "respgate/base.h"
+
+/* Where a value came from, for error texts: FILE:LINE. */
+struct where {
+    const char *file; /* "(built in)", "(command line)" when there is no file */
+    int line;         /* 0 when not set in a file */
+};
+
+struct text_list {
+    size_t count;
+    struct str *items; /* NUL-terminated, but may be compared as str */
+    struct where *where; /* one for each item */
+};
+
+enum listen_kind { LISTEN_TCP, LISTEN_TLS, LISTEN_UNIX };
+struct listen_address {
+    enum listen_kind kind;
+    const char *text; /* as written, for logs and reload comparison */
+    const char *host; /* numeric or name; path when unix */
+    uint16_t port;
+    struct where where;
+};
+
+enum anonymous_mode { ANONYMOUS_NO, ANONYMOUS_BACKEND };
+enum learned_mode { LEARNED_DATA, LEARNED_ALL, LEARNED_NONE };
+enum backend_mode { MODE_AUTO, MODE_STANDALONE, MODE_CLUSTER, MODE_SENTINEL };
+enum tls_verify { VERIFY_FULL, VERIFY_CA, VERIFY_NO };
+enum rule_mode { RULE_ENFORCE, RULE_OBSERVE, RULE_OFF };
+enum rule_action { ACTION_DENY, ACTION_ALLOW };
+
+/* One backend seed out of [backend] url. */
+struct backend_address {
+    bool tls;
+    const char *host; /* NULL when unix */
+    uint16_t port;
+    const char *path; /* unix socket */
+    const char *text; /* "redis://host:port", never with user or password: safe to log */
+};
+
+struct config_user {
+    const char *name;
+    struct where where;
+    struct text_list password_sha256; /* 64 hex digits each, lower case */
+    const char *tls_subject;          /* RFC 2253 subject or CN; NULL: none */
+    bool admin;
+    uint64_t max_clients, max_pinned_links; /* 0: no limit */
+    const char *backend_username, *backend_password; /* NULL: [backend]'s; password is read from its file */
+};
+
+/* A [rule NAME] as written; src/policy compiles it and reports what makes no sense. */
+struct config_rule {
+    const char *name;
+    struct where where;
+    struct text_list commands, keys, db, users, from;
+    bool has_action;
+    enum rule_action action;
+    enum rule_mode mode;
+    const char *message; /* NULL: none */
+};
+
+struct config {
+    struct arena *arena;
+    const char *file;
+
+    struct {
+        size_t listen_count;
+        struct listen_address *listen;
+        uint64_t threads; /* 0 in the file becomes the number of cores */
+        enum anonymous_mode anonymous;
+        bool observe;
+        uint64_t max_clients, max_clients_per_ip, accept_rate; /* accept_rate: a second, 0 no limit */
+        uint64_t max_handshakes, handshake_timeout;            /* durations: milliseconds */
+        uint64_t client_idle_timeout, request_read_timeout, transaction_timeout;
+        uint64_t client_output_limit, client_output_soft_limit, client_output_soft_time;
+        uint64_t max_request_size, max_value_size, max_key_size, max_name_size; /* bytes */
+        uint64_t max_queued, max_watched_keys, max_subscriptions;
+        uint64_t memory_limit, drain_timeout;
+        bool proxy_protocol;
+        enum learned_mode learned;
+        const char *tls_cert_file, *tls_key_file, *tls_ca_file;
+        bool tls_auth_clients;
+    } proxy;
+
+    struct {
+        enum log_level level;
+        bool json;
+        const char *file;
+    } log;
+
+    struct {
+        size_t url_count;
+        struct backend_address *url;
+        enum backend_mode mode;
+        const char *username, *password;                 /* from the url or username / password-file */
+        const char *control_username, *control_password; /* default: the same */
+        const char *tls_ca_file, *tls_cert_file, *tls_key_file, *tls_server_name;
+        enum tls_verify tls_verify;
+        uint64_t links, max_links, max_pinned_links, pinned_per_ip;
+        double dial_rate; /* a second */
+        uint64_t connect_timeout, request_timeout, park_timeout, park_limit;
+        uint64_t breaker_errors, breaker_probe;
+    } backend;
+
+    size_t user_count;
+    struct config_user *users;
+    size_t rule_count;
+    struct config_rule *rules; /* in file order */
+};
+
+/* Mistakes and warnings, collected so that one run shows all of them. */
+struct problems {
+    struct buf text;  /* "FILE:LINE: text\n" each; warnings as "FILE:LINE: warning: text\n" */
+    size_t errors, warnings;
+};
+void problem_error(struct problems *problems, struct where where, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void problem_warning(struct problems *problems, struct where where, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void problems_free(struct problems *problems);
+
+/* What the command line says over the file; all may be NULL. */
+struct config_overrides {
+    const char *listen;  /* --listen: replaces the file's listen lines */
+    const char *backend; /* --backend or RESPGATE_BACKEND: replaces [backend] url */
+};
+
+/* Reads and checks a file whole. path NULL: the built-in configuration, which is the shipped
+ * conf/respgate.conf. NULL when there was an error; problems tells all of them. Does not open
+ * sockets or certificates; does read password files. */
+struct config *config_load(const char *path, const struct config_overrides *overrides,
+                           struct problems *problems);
+void config_free(struct config *config);
+/* The text of the built-in configuration (conf/respgate.conf as it was at build time). */
+struct str config_builtin(void);
+/* The configuration in force as a file that loads to the same; secrets shown as "(hidden)". */
+void config_print(const struct config *config, struct buf *out);
+/* The option reference, Markdown: generated into conf/README.md and checked there by a test. */
+void config_reference(struct buf *out);
+/* Compares what cannot change at run time (rows marked RESTART): each difference is an error
+ * that names the option. */
+void config_check_reload(const struct config *old, const struct config *new,
+                         struct problems *problems);
+
+/* Value syntax shared with the console: "64kb" to bytes, "10s" to milliseconds. */
+bool config_parse_size(struct str text, uint64_t *bytes);
+bool config_parse_duration(struct str text, uint64_t *ms);
+
+#endif
