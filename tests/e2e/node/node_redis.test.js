@@ -88,7 +88,7 @@ for (const library of libraries) {
       const watching = await connect(library, world);
       await watching.watch('tx:a');
       await client.set('tx:a', 'changed');
-      await assert.rejects(watching.multi().set('tx:a', 'lost').exec(), { name: 'Error', constructor: { name: 'WatchError' } }.name && /watch/i);
+      await assert.rejects(watching.multi().set('tx:a', 'lost').exec(), /watched keys/);
       assert.equal(await client.get('tx:a'), 'changed');
     });
 
@@ -104,7 +104,7 @@ for (const library of libraries) {
       await subscriber.unsubscribe('news:1');
       assert.equal(await client.publish('news:1', 'nobody'), 0);
       await subscriber.pUnsubscribe();
-      assert.equal(await subscriber.ping(), 'PONG');
+      assert.equal(String(await subscriber.ping()), 'PONG'); /* node-redis 5 gives a Buffer here */
     });
 
     test('a blocking pop waits beside the others', async () => {
@@ -120,10 +120,11 @@ for (const library of libraries) {
       const reader = await connect(library, world);
       await client.xGroupCreate('jobs:stream', 'workers', '0', { MKSTREAM: true });
       const reading = reader.xReadGroup('workers', 'one', { key: 'jobs:stream', id: '>' }, { BLOCK: 10000 });
-      await client.xAdd('jobs:stream', '*', { task: '1' });
-      const [{ messages }] = await reading;
-      assert.equal(messages[0].message.task, '1');
-      assert.equal(await client.xAck('jobs:stream', 'workers', messages[0].id), 1);
+      const id = await client.xAdd('jobs:stream', '*', { task: 'one' });
+      /* The shape differs by library and protocol (5 hands RESP3's map on as it is). */
+      const read = JSON.stringify(await reading);
+      assert.ok(read.includes(id) && read.includes('task'), read);
+      assert.equal(await client.xAck('jobs:stream', 'workers', id), 1);
     });
 
     test('scanIterator sees every key once', async () => {
@@ -211,14 +212,31 @@ describe('a Redis that asks for a password', () => {
   });
 
   for (const library of libraries) {
-    test(`${library.name}: the right one, the wrong one, none, and an ACL user`, async () => {
+    const once = { socket: { reconnectStrategy: false } };
+
+    test(`${library.name}: the right one opens it`, async () => {
+      const client = await connect(library, world);
+      assert.equal(await client.set('auth:a', '1'), 'OK');
+      assert.equal(await client.get('auth:a'), '1');
+    });
+
+    test(`${library.name}: none gets NOAUTH`, async () => {
+      /* At the first command, or at HELLO where the library begins with one. */
+      const using = connect(library, world, { where: { auth: '' }, more: once }).then((client) => client.get('auth:a'));
+      await assert.rejects(using, /NOAUTH/);
+    });
+
+    test(`${library.name}: the wrong one gets WRONGPASS`, async () => {
+      await assert.rejects(connect(library, world, { where: { auth: ':wrong@' }, more: once }), /WRONGPASS/);
+    });
+
+    test(`${library.name}: an ACL user keeps its own rights`, async () => {
       const admin = await connect(library, world);
-      assert.equal(await admin.set('auth:a', '1'), 'OK');
-      const none = await connect(library, world, { where: { auth: '' } }).catch((error) => error);
-      if (none instanceof Error) assert.match(none.message, /NOAUTH/);
-      else await assert.rejects(none.get('auth:a'), /NOAUTH/);
-      const wrong = { where: { auth: ':wrong@' }, more: { socket: { reconnectStrategy: false } } };
-      await assert.rejects(connect(library, world, wrong), /WRONGPASS|invalid username-password/);
+      await admin.set('other:a', 'hidden');
+      const auth = `${world.addUser('reader', 'pw', '~auth:*', '+@all')}@`;
+      const client = await connect(library, world, { where: { auth } });
+      assert.equal(await client.get('auth:a'), '1');
+      await assert.rejects(client.get('other:a'), /NOPERM/);
     });
   }
 });

@@ -10,11 +10,14 @@ import path from 'node:path';
 const running = new Set();
 let scratch; /* one folder for everything this process writes */
 
-/* A signal must run the exit handler too: node's test runner ends a timed-out file by SIGTERM. */
+/* A signal must run the exit handler too, and node's test runner leaves its files running when it
+ * is ended itself: so look for the parent. */
+const parent = process.ppid;
+setInterval(() => process.ppid === parent || process.exit(1), 200).unref();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(1));
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
-  if (scratch) fs.rmSync(scratch, { recursive: true, force: true });
+  if (scratch) fs.rmSync(scratch, { recursive: true, force: true, maxRetries: 5 });
 });
 
 export function scratchDir() {

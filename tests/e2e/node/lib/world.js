@@ -9,6 +9,7 @@
  * Straight against Redis (REDIS_DIRECT=1) the client itself walks the encrypted part, so the same
  * test shows whether it is the test or the proxy that is wrong.
  */
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -109,6 +110,12 @@ export async function openWorld({ road = 'plain', password } = {}) {
     stopRedis: () => redis.stop(),
     async startRedis() {
       redis = await startRedis({ port: redis.port, tls: redisTls[road], password });
+    },
+    /* As an administrator would, at Redis itself; gives what stands before the @ in a URL. */
+    addUser(name, secret, ...rules) {
+      execFileSync('redis-cli', ['-p', `${redis.port}`, '--no-auth-warning', ...(password ? ['-a', password] : []),
+        'ACL', 'SETUSER', name, 'on', `>${secret}`, ...rules]);
+      return `${name}:${secret}`;
     },
     async close() {
       await gate?.stop();
