@@ -43,11 +43,37 @@ enum { OBSERVED_MAX = 8 };
 struct verdict {
     enum verdict_kind kind;
     uint16_t rule; /* that decided; POLICY_NO_RULE when none matched, or one of the built-in ones */
-    /* Rules in observe mode (or all, under [proxy] observe) that would have decided. */
+    /* Rules in observe mode (or all, under [proxy] observe) that would have decided, in file
+     * order; POLICY_LEARNED may be among them. */
     uint16_t observed_count;
     uint16_t observed[OBSERVED_MAX];
 };
-enum { POLICY_NO_RULE = 0xffff };
+/* Judgements that are in no file have indexes above those of all rules. The reserved ones come
+ * before the rules and nothing switches them off; LEARNED comes after them. */
+enum {
+    POLICY_LEARNED = 0xfffc,
+    POLICY_RESERVED_KEYS = 0xfffd,
+    POLICY_RESERVED_CHANNELS = 0xfffe,
+    POLICY_NO_RULE = 0xffff,
+    POLICY_RULES_MAX = POLICY_LEARNED,
+};
+
+/* Keys that begin so are respgate's own (shared rate buckets). They share one hash tag. */
+#define POLICY_RESERVED "{respgate}"
+static inline bool policy_reserved_key(struct str key)
+{
+    return unlikely(key.len >= sizeof(POLICY_RESERVED) - 1 && key.ptr[0] == '{' &&
+                    memcmp(key.ptr, POLICY_RESERVED, sizeof(POLICY_RESERVED) - 1) == 0);
+}
+/* Whether an argument could be a reserved key: a look at first bytes, so that a request no rule
+ * concerns needs no key extraction. True means: extract the keys and judge. */
+static inline bool policy_reserved_among(const struct str *argv, size_t argc)
+{
+    for (size_t i = 1; i < argc; i++)
+        if (policy_reserved_key(argv[i]))
+            return true;
+    return false;
+}
 
 struct policy;
 /* Compiles config's rules against a command table (which must outlive the policy). Problems name
@@ -56,23 +82,30 @@ struct policy;
 struct policy *policy_compile(const struct config *config, const struct command_table *commands,
                               struct problems *problems);
 void policy_free(struct policy *policy);
-/* Whether any rule could apply to this command at all: false lets the caller skip key
- * extraction and the judgement. */
+/* Whether any rule or built-in judgement could apply to this command at all. False lets the
+ * caller skip key extraction and the judgement, unless policy_reserved_among() its arguments:
+ *     if (policy_concerns(p, cmd) || policy_reserved_among(argv, argc)) judge */
 bool policy_concerns(const struct policy *policy, const struct command *command);
-/* First match decides, in file order. Fills *out wholly. */
+/* First match decides, in file order. Fills *out wholly. The command must be of the table the
+ * policy was compiled against: one behind its end is denied as POLICY_LEARNED. */
 void policy_judge(const struct policy *policy, const struct question *question,
                   struct verdict *out);
 /* The refusal as a client sees it, without "-" and CRLF:
  * "NOPERM respgate: 'FLUSHALL' is denied by rule 'no-flush': <message>". Placeholders {key}
- * {command} {client} in the message are filled in. */
+ * {command} {client} in the message are filled in; a rule without message ends at its name. At
+ * most POLICY_REFUSAL_MAX bytes, never a control character. The verdict must be a deny. */
+enum { POLICY_REFUSAL_MAX = 1024 };
 void policy_refusal(const struct policy *policy, const struct question *question,
                     const struct verdict *verdict, struct buf *out);
+/* Rules of the file, those in mode off included: an index is the place in config->rules. */
 size_t policy_rule_count(const struct policy *policy);
+/* Of a rule of the file or a built-in one; "(none)" for POLICY_NO_RULE. */
 const char *policy_rule_name(const struct policy *policy, uint16_t rule);
-/* Logs what differs, rule by rule: added, removed, changed (which fields), moved. */
+/* Logs what differs, rule by rule: added, removed, changed (which fields), moved. old may be
+ * NULL: nothing is logged then. */
 void policy_log_changes(const struct policy *old, const struct policy *new);
 
-/* "10.0.0.0/8", "2001:db8::/32", "unix", an address alone. */
+/* "10.0.0.0/8", "2001:db8::/32", "unix", an address alone. IPv4-mapped IPv6 becomes IPv4. */
 struct network {
     bool is_unix;
     bool is_ipv6;

@@ -1,0 +1,195 @@
+/* compile.c - the rules of a configuration to an immutable set, indexed by command. */
+#include "internal.h"
+
+/* What is known of a rule only while it is compiled. */
+struct draft {
+    const struct config_rule *source;
+    struct rule *rule;
+    struct command_set *commands;
+};
+
+static const struct text_list *rule_list(const struct config_rule *rule, enum clause_id id)
+{
+    return (const struct text_list *)((const char *)rule + clause_types[id].list);
+}
+
+/* ---- one rule ----------------------------------------------------------------------------- */
+
+static const char *list_text(struct arena *arena, const struct text_list *list)
+{
+    struct buf text = {0};
+    for (size_t i = 0; i < list->count; i++) {
+        buf_text(&text, i ? ", " : "");
+        buf_str(&text, list->items[i]);
+    }
+    const char *copy = arena_str(arena, buf_view(&text));
+    buf_free(&text);
+    return copy;
+}
+
+static void clause_add(struct compiler *compiler, struct rule *rule, enum clause_id id,
+                       const struct text_list *list)
+{
+    const struct clause_type *type = &clause_types[id];
+    rule->text[id] = list_text(compiler->arena, list);
+    if (list->count == 0 || !type->test)
+        return;
+    const void *data = type->compile(compiler, list);
+    rule->clauses[rule->clause_count++] = (struct clause){type->test, data};
+    if (id == CLAUSE_KEYS)
+        rule->keys = data;
+}
+
+static void rule_compile(struct compiler *compiler, struct draft *draft)
+{
+    const struct config_rule *source = draft->source;
+    struct rule *rule = draft->rule;
+    rule->name = arena_str(compiler->arena, str_of(source->name));
+    rule->action = source->action;
+    rule->mode = source->mode;
+    if (source->message)
+        rule->message = arena_str(compiler->arena, str_of(source->message));
+    if (!source->has_action)
+        problem_error(compiler->problems, source->where, "rule '%s' has no action", source->name);
+    draft->commands = command_set_compile(compiler, &source->commands);
+    for (enum clause_id id = 0; id < CLAUSE_COUNT; id++)
+        clause_add(compiler, rule, id, rule_list(source, id));
+    if (rule->clause_count == 0 && source->commands.count == 0)
+        problem_warning(compiler->problems, source->where,
+                        "rule '%s' has no clause: it matches everything", source->name);
+}
+
+/* ---- rules that never get a turn ---------------------------------------------------------- */
+
+static bool always_decides(const struct draft *draft)
+{
+    return draft->rule->mode == RULE_ENFORCE && draft->rule->clause_count == 0;
+}
+
+static void warn_shadowed(struct compiler *compiler, const struct draft *drafts, size_t at)
+{
+    size_t commands = command_count(compiler->commands);
+    if (drafts[at].rule->mode == RULE_OFF)
+        return;
+    for (size_t i = 0; i < at; i++) {
+        if (!always_decides(&drafts[i]) ||
+            !command_set_covers(drafts[i].commands, drafts[at].commands, commands))
+            continue;
+        problem_warning(compiler->problems, drafts[at].source->where,
+                        "rule '%s' can never match: rule '%s' at line %d always decides first",
+                        drafts[at].rule->name, drafts[i].rule->name, drafts[i].source->where.line);
+        return;
+    }
+}
+
+/* ---- the index ---------------------------------------------------------------------------- */
+
+static bool has_key_specs(const struct command *command)
+{
+    for (size_t i = 0; i < command->spec_count; i++)
+        if (!(command->specs[i].flags & KEY_NOT_KEY))
+            return true;
+    return false;
+}
+
+/* A learned command that reads, or tells its keys, and is of no dangerous kind: data. */
+static bool handles_data(const struct command *command)
+{
+    if (command->flags & (CMD_ADMIN | CMD_NOSCRIPT) ||
+        command->classes & (CLASS_ADMIN | CLASS_DANGEROUS))
+        return false;
+    return command->flags & CMD_READONLY || has_key_specs(command);
+}
+
+static bool command_gated(const struct command *command, enum learned_mode mode)
+{
+    if (!(command->flags & CMD_LEARNED))
+        return false;
+    switch (mode) {
+    case LEARNED_DATA: return !handles_data(command);
+    case LEARNED_ALL: return false;
+    case LEARNED_NONE: return true;
+    }
+    return true;
+}
+
+/* Whether the rule may apply. To a gated command an allow only does when it names it, so a `*`
+ * lets nothing through that nobody has looked at. */
+static bool draft_applies(const struct draft *draft, const struct command *command, bool gated)
+{
+    if (draft->rule->mode == RULE_OFF)
+        return false;
+    if (gated && draft->rule->action == ACTION_ALLOW)
+        return set_has(draft->commands->named, command->id);
+    return set_has(draft->commands->possible, command->id);
+}
+
+static void row_compile(struct compiler *compiler, const struct draft *drafts, size_t count,
+                        const struct command *command, struct command_row *row)
+{
+    size_t used = 0;
+    row->gated = command_gated(command, compiler->config->proxy.learned);
+    row->special = (uint8_t)special_of(command->name);
+    for (size_t i = 0; i < count; i++)
+        row->entry_count += draft_applies(&drafts[i], command, row->gated);
+    struct entry *entries = arena_alloc(compiler->arena, row->entry_count * sizeof(struct entry));
+    for (size_t i = 0; i < count; i++)
+        if (draft_applies(&drafts[i], command, row->gated))
+            entries[used++] =
+                (struct entry){drafts[i].rule, command_set_condition(drafts[i].commands, command)};
+    row->entries = entries;
+    row->concerned = row->entry_count > 0 || row->gated || row->special == SPECIAL_PUBLISH;
+}
+
+static void index_compile(struct compiler *compiler, struct policy *policy,
+                          const struct draft *drafts)
+{
+    size_t count = command_count(compiler->commands);
+    struct command_row *rows = arena_alloc(compiler->arena, count * sizeof(*rows));
+    for (size_t id = 0; id < count; id++)
+        row_compile(compiler, drafts, policy->rule_count, command_by_id(compiler->commands, id),
+                    &rows[id]);
+    policy->commands = rows;
+    policy->command_count = count;
+}
+
+/* ---- the set ------------------------------------------------------------------------------ */
+
+static struct draft *drafts_compile(struct compiler *compiler, struct policy *policy)
+{
+    const struct config *config = compiler->config;
+    struct rule *rules = arena_alloc(compiler->arena, policy->rule_count * sizeof(*rules));
+    struct draft *drafts = arena_alloc(compiler->scratch, policy->rule_count * sizeof(*drafts));
+    for (size_t i = 0; i < policy->rule_count; i++) {
+        drafts[i] = (struct draft){.source = &config->rules[i], .rule = &rules[i]};
+        rule_compile(compiler, &drafts[i]);
+        warn_shadowed(compiler, drafts, i);
+    }
+    policy->rules = rules;
+    return drafts;
+}
+
+struct policy *policy_compile(const struct config *config, const struct command_table *commands,
+                              struct problems *problems)
+{
+    struct compiler compiler = {arena_new(), arena_new(), config, commands, problems};
+    struct policy *policy = arena_alloc(compiler.arena, sizeof(*policy));
+    size_t errors = problems->errors;
+    *policy = (struct policy){.arena = compiler.arena,
+                              .rule_count = config->rule_count,
+                              .observe = config->proxy.observe,
+                              .learned = config->proxy.learned};
+    if (policy->rule_count > POLICY_RULES_MAX) {
+        problem_error(problems, config->rules[POLICY_RULES_MAX].where, "more than %d rules",
+                      POLICY_RULES_MAX);
+        policy->rule_count = 0;
+    }
+    struct draft *drafts = drafts_compile(&compiler, policy);
+    if (problems->errors == errors)
+        index_compile(&compiler, policy, drafts);
+    arena_free(compiler.scratch);
+    if (problems->errors == errors)
+        return policy;
+    arena_free(compiler.arena);
+    return NULL;
+}

@@ -1,0 +1,173 @@
+/*
+ * internal.h - what the files of src/policy share: the compiled rule, its clauses, the index.
+ *
+ *   config_rule --compile.c--> rule { clauses[] } --> command_row { entries[] }   (one arena)
+ *                commands.c     clauses.c keys.c       by command id, in file order
+ *
+ *   question --policy.c--> built-in judgements --> entries of its command --> clauses of each rule
+ *
+ * A new clause is one row of clause_types and one enum value. Actions that shape what was let
+ * through (limits, rewrites) get entries of their own beside command_row.entries.
+ */
+#ifndef RESPGATE_POLICY_INTERNAL_H
+#define RESPGATE_POLICY_INTERNAL_H
+
+#include "respgate/policy.h"
+
+/* Cheap tests first: a rule stops at the first clause that does not hold. */
+enum clause_id {
+    CLAUSE_COMMANDS,
+    CLAUSE_DB,
+    CLAUSE_USERS,
+    CLAUSE_FROM,
+    CLAUSE_KEYS,
+    CLAUSE_COUNT,
+};
+
+/* Commands whose arguments name databases, channels or patterns of keys that no key
+ * specification tells. */
+enum special {
+    SPECIAL_NONE,
+    SPECIAL_COPY,
+    SPECIAL_MOVE,
+    SPECIAL_SWAPDB,
+    SPECIAL_SELECT,
+    SPECIAL_PUBLISH,
+    SPECIAL_KEYS,
+    SPECIAL_SCAN,
+    SPECIAL_TRACKING,
+};
+
+/* What a clause is tested against. `every` is how a request with several keys or databases is
+ * judged: an allow must hold for each of them, everything else for any. */
+struct asking {
+    const struct question *question;
+    enum special special;
+    bool every;
+};
+
+struct compiler {
+    struct arena *arena, *scratch; /* the policy's, and one that ends with the compilation */
+    const struct config *config;
+    const struct command_table *commands;
+    struct problems *problems;
+};
+
+struct clause_type {
+    const char *name; /* of the option */
+    size_t list;      /* offset of its text_list in struct config_rule */
+    /* The list in the form test() takes; mistakes are reported, each at its item. */
+    const void *(*compile)(struct compiler *compiler, const struct text_list *list);
+    bool (*test)(const void *data, const struct asking *asking);
+};
+/* The row of CLAUSE_COMMANDS has no functions: commands become the index. */
+extern const struct clause_type clause_types[CLAUSE_COUNT];
+
+struct clause {
+    bool (*test)(const void *data, const struct asking *asking);
+    const void *data;
+};
+
+struct rule {
+    uint8_t clause_count;
+    struct clause clauses[CLAUSE_COUNT]; /* all must hold */
+    enum rule_action action;
+    enum rule_mode mode;
+    const char *name;
+    const char *message;            /* NULL: none */
+    const void *keys;               /* of the keys clause; NULL: none */
+    const char *text[CLAUSE_COUNT]; /* as written, for the comparison at a reload */
+};
+
+/* A rule that may apply to a command. */
+struct entry {
+    const struct rule *rule;
+    uint64_t classes; /* 0: surely; else when the request is of one of these classes */
+};
+
+struct command_row {
+    const struct entry *entries;
+    uint32_t entry_count;
+    uint8_t special; /* enum special */
+    bool gated;      /* learned, and not let through unless an allow names it */
+    bool concerned;  /* one of the above asks for a judgement */
+};
+
+struct policy {
+    struct arena *arena;
+    size_t command_count;
+    const struct command_row *commands; /* by id */
+    size_t rule_count;
+    const struct rule *rules;
+    bool observe;
+    enum learned_mode learned;
+};
+
+/* ---- commands.c: the commands clause ------------------------------------------------------ */
+
+/* Bit sets over command ids. */
+struct command_set {
+    uint64_t *named;    /* by own or container's name */
+    uint64_t *sure;     /* whatever the arguments are */
+    uint64_t *possible; /* sure, or when the arguments make it one of `classes` */
+    uint64_t classes;
+    bool incomplete; /* names commands that only a backend can teach */
+};
+static inline bool set_has(const uint64_t *set, size_t id)
+{
+    return set[id / 64] >> (id % 64) & 1;
+}
+struct command_set *command_set_compile(struct compiler *compiler, const struct text_list *list);
+/* Commands of *set that arguments decide on; 0 when the name or a sure class settles it. */
+uint64_t command_set_condition(const struct command_set *set, const struct command *command);
+/* Whether all of *inner is surely in *outer, and there is any. */
+bool command_set_covers(const struct command_set *outer, const struct command_set *inner,
+                        size_t command_count);
+
+/* ---- near.c: did you mean ----------------------------------------------------------------- */
+
+enum { NEAR_MAX = 3, NEAR_LENGTH = 48 };
+/* The best candidates for a misspelt name, nearest first. */
+struct near {
+    struct str wanted;
+    size_t count;
+    struct {
+        const char *name;
+        size_t distance;
+    } found[NEAR_MAX];
+};
+void near_offer(struct near *near, const char *candidate);
+
+/* ---- keys.c: the keys clause -------------------------------------------------------------- */
+
+const void *keys_compile(struct compiler *compiler, const struct text_list *list);
+bool keys_test(const void *data, const struct asking *asking);
+/* Whether one key is among the patterns: for {key} in messages. */
+bool keys_match(const void *data, struct str key);
+
+/* ---- special.c: what some commands' arguments name ---------------------------------------- */
+
+enum special special_of(const char *command);
+/* The next argument at or behind *arg that names a database; false when there is none. */
+bool special_next_db(const struct question *question, enum special special, size_t *arg);
+struct key_pattern {
+    struct str head; /* every key it matches begins so */
+    struct str text;
+    bool literal; /* text is one key */
+};
+/* The bytes before the first that has a meaning. A backslash ends them too: a shorter head only
+ * makes a judgement more careful. */
+struct str glob_head(struct str glob);
+/* The next pattern of keys, from *arg on (start with 0; *arg moves past it). A request that
+ * could have a pattern and has none means all keys: one empty head. */
+bool special_next_pattern(const struct question *question, enum special special, size_t *arg,
+                          struct key_pattern *out);
+
+/* ---- builtin.c: judgements that are in no file -------------------------------------------- */
+
+/* The rule of a built-in judgement that denies before any rule; POLICY_NO_RULE: none. */
+uint16_t builtin_judge(const struct question *question, enum special special);
+const char *builtin_name(uint16_t rule);
+const char *builtin_message(uint16_t rule);
+
+#endif

@@ -1,0 +1,122 @@
+/* policy.c - the judgement of a request: built-in judgements, then the first rule that holds. */
+#include "internal.h"
+
+bool policy_concerns(const struct policy *policy, const struct command *command)
+{
+    return unlikely(command->id >= policy->command_count) ||
+           policy->commands[command->id].concerned;
+}
+
+/* ---- one rule ----------------------------------------------------------------------------- */
+
+/* A request's classes cost a look at its arguments: taken once, and only when an entry asks. */
+struct classes {
+    bool known;
+    uint64_t bits;
+};
+
+static bool entry_holds(const struct entry *entry, const struct question *question,
+                        struct classes *classes)
+{
+    if (likely(entry->classes == 0))
+        return true;
+    if (!classes->known) {
+        classes->bits = command_classes(question->command, question->argv, question->argc);
+        classes->known = true;
+    }
+    return classes->bits & entry->classes;
+}
+
+static bool rule_holds(const struct rule *rule, struct asking *asking)
+{
+    asking->every = rule->action == ACTION_ALLOW;
+    for (size_t i = 0; i < rule->clause_count; i++)
+        if (!rule->clauses[i].test(rule->clauses[i].data, asking))
+            return false;
+    return true;
+}
+
+/* ---- verdicts ----------------------------------------------------------------------------- */
+
+static enum verdict_kind action_verdict(enum rule_action action)
+{
+    switch (action) {
+    case ACTION_ALLOW: return VERDICT_ALLOW;
+    case ACTION_DENY: return VERDICT_DENY;
+    }
+    return VERDICT_DENY;
+}
+
+static void verdict_decide(struct verdict *out, enum verdict_kind kind, uint16_t rule)
+{
+    out->kind = kind;
+    out->rule = rule;
+}
+
+static void verdict_observe(struct verdict *out, uint16_t rule)
+{
+    if (out->observed_count < OBSERVED_MAX)
+        out->observed[out->observed_count++] = rule;
+}
+
+/* Pass 1: whether a rule decided. Under [proxy] observe the one that would have is noted, and
+ * then those behind it would have had no say either. */
+static bool rules_decide(const struct policy *policy, const struct command_row *row,
+                         struct asking *asking, struct verdict *out)
+{
+    struct classes classes = {0};
+    for (size_t i = 0; i < row->entry_count; i++) {
+        const struct rule *rule = row->entries[i].rule;
+        uint16_t index = (uint16_t)(rule - policy->rules);
+        if (!entry_holds(&row->entries[i], asking->question, &classes) || !rule_holds(rule, asking))
+            continue;
+        if (rule->mode == RULE_OBSERVE || policy->observe)
+            verdict_observe(out, index);
+        else
+            verdict_decide(out, action_verdict(rule->action), index);
+        if (rule->mode != RULE_OBSERVE)
+            return true;
+    }
+    return false;
+}
+
+void policy_judge(const struct policy *policy, const struct question *question, struct verdict *out)
+{
+    *out = (struct verdict){.kind = VERDICT_ALLOW, .rule = POLICY_NO_RULE};
+    if (unlikely(question->command->id >= policy->command_count)) {
+        verdict_decide(out, VERDICT_DENY, POLICY_LEARNED);
+        return;
+    }
+    const struct command_row *row = &policy->commands[question->command->id];
+    struct asking asking = {.question = question, .special = row->special};
+    uint16_t builtin = builtin_judge(question, row->special);
+    if (unlikely(builtin != POLICY_NO_RULE))
+        verdict_decide(out, VERDICT_DENY, builtin);
+    else if (rules_decide(policy, row, &asking, out) || !row->gated)
+        return;
+    else if (policy->observe)
+        verdict_observe(out, POLICY_LEARNED);
+    else
+        verdict_decide(out, VERDICT_DENY, POLICY_LEARNED);
+}
+
+/* ---- the set ------------------------------------------------------------------------------ */
+
+size_t policy_rule_count(const struct policy *policy)
+{
+    return policy->rule_count;
+}
+
+const char *policy_rule_name(const struct policy *policy, uint16_t rule)
+{
+    if (rule < policy->rule_count)
+        return policy->rules[rule].name;
+    const char *name = builtin_name(rule);
+    return name ? name : "(none)";
+}
+
+void policy_free(struct policy *policy)
+{
+    if (policy)
+        arena_free(policy->arena); /* the policy itself lies in it */
+}
