@@ -38,16 +38,16 @@ enum request_status {
 struct parser;
 struct parser *parser_new(void);
 void parser_free(struct parser *parser);
-/* Copies the bytes in. Feed at most a few KiB at a time when pipelines are deep: hiredis moves
- * the rest of its buffer down after every KiB it has consumed. */
+/* Copies the bytes in, as many as a read brings. Call parser_next until it says REQUEST_MORE. */
 void parser_feed(struct parser *parser, const char *ptr, size_t len);
 enum request_status must_check parser_next(struct parser *parser,
                                            const struct request_limits *limits,
                                            struct request *out);
 /* Redis' own text, e.g. "Protocol error: invalid bulk length", without "-ERR " and CRLF. */
 const char *parser_error(const struct parser *parser);
-bool parser_idle(const struct parser *parser);    /* no byte waits: may serve another client */
-size_t parser_waiting(const struct parser *parser); /* bytes held for the unfinished request */
+bool parser_idle(const struct parser *parser); /* no byte waits: may serve another client */
+/* Bytes held: those not yet parsed, and the unfinished request with its argument views. */
+size_t parser_waiting(const struct parser *parser);
 /* Forgets everything it holds, also an error; large buffers are given back. */
 void parser_reset(struct parser *parser);
 
@@ -60,8 +60,9 @@ struct scan {
     uint64_t values;  /* values still to come before the reply is whole */
     uint64_t skip;    /* bytes of a bulk (with its CRLF) still to be passed over */
     uint8_t state;    /* where in a value the last byte lay */
+    uint8_t type;     /* its type byte */
     uint8_t line_len; /* of line */
-    char line[32];    /* a length line cut by the end of a read */
+    char line[29];    /* a length line cut by the end of a read */
 };
 enum scan_status {
     SCAN_MORE,  /* all bytes belong to this reply, which goes on */
