@@ -94,13 +94,13 @@ def gate_box():
 
 
 @pytest.fixture
-def gate(request, module_keeper, module_store, gate_box):
+def gate(request, module_keeper, store, gate_box):
     """The module's respgate with default settings in front of the module's Redis."""
     if request.config.getoption("--direct"):
-        yield Direct(module_store)
+        yield Direct(store)
         return
     if "gate" not in gate_box or not gate_box["gate"].alive():
-        gate_box["gate"] = module_keeper.add(Gate(module_keeper.folder("gate"), module_store))
+        gate_box["gate"] = module_keeper.add(Gate(module_keeper.folder("gate"), store))
     gate = request.node.gate = gate_box["gate"]
     yield gate
     gate.check()

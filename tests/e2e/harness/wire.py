@@ -84,6 +84,8 @@ class Client:
     def _more(self):
         try:
             data = self.sock.recv(1 << 18)
+        except socket.timeout:
+            raise AssertionError(f"nothing came for {self.timeout:g} s") from None
         except (ConnectionResetError, BrokenPipeError, ssl.SSLError) as error:
             if isinstance(error, ssl.SSLError) and not isinstance(
                     error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
@@ -222,7 +224,7 @@ class Client:
         self.sock.settimeout(timeout * FACTOR)
         try:
             return self.rest()
-        except socket.timeout:
+        except AssertionError:
             raise AssertionError("the connection was not closed") from None
         finally:
             self.sock.settimeout(self.timeout)
