@@ -85,6 +85,14 @@ struct key_spec {
 enum key_begin { BEGIN_UNKNOWN, BEGIN_INDEX, BEGIN_KEYWORD };
 enum key_find { FIND_UNKNOWN, FIND_RANGE, FIND_KEYNUM };
 
+/* The built-in commands by name: COMMAND_MULTI, COMMAND_CONFIG_SET. */
+enum command_id {
+#define COMMAND(id, ...) COMMAND_##id,
+#include "respgate/commands.def"
+#undef COMMAND
+    COMMAND_BUILTIN_COUNT
+};
+
 struct command {
     const char *name; /* lower case; a subcommand in full: "config|set" */
     uint16_t id;      /* dense: 0 .. command_count()-1, learned ones behind the built-in ones */
