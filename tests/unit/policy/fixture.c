@@ -93,14 +93,14 @@ static const char *problem_text(const struct setup *setup)
 void setup_compile(struct setup *setup)
 {
     policy_free(setup->policy);
-    setup->policy = policy_compile(&setup->config, NULL, &setup->problems);
+    setup->policy = policy_compile(&setup->config, setup->table, &setup->problems);
     if (!setup->policy)
         fail_msg("refused: %s", problem_text(setup));
 }
 
 void setup_refused(struct setup *setup, const char *text)
 {
-    struct policy *policy = policy_compile(&setup->config, NULL, &setup->problems);
+    struct policy *policy = policy_compile(&setup->config, setup->table, &setup->problems);
     assert_null(policy);
     assert_true(setup->problems.errors > 0);
     if (!strstr(problem_text(setup), text))
@@ -125,7 +125,8 @@ void asked_parse(struct asked *asked, const struct setup *setup, const char *req
     for (char *save, *word = strtok_r(asked->text, " ", &save); word;
          word = strtok_r(NULL, " ", &save))
         asked->argv[question->argc++] = str_of(word);
-    if (command_lookup(NULL, asked->argv, question->argc, &question->command) != LOOKUP_FOUND)
+    if (command_lookup(setup->table, asked->argv, question->argc, &question->command) !=
+        LOOKUP_FOUND)
         fail_msg("no such command: %s", request);
     size_t found = command_keys(question->command, asked->argv, question->argc, asked->keys,
                                 ARGS_CAP, &question->keys_unknown);

@@ -25,6 +25,7 @@ struct setup {
     struct config_user users[USERS_CAP];
     struct problems problems;
     struct policy *policy;
+    const struct command_table *table; /* NULL is the one of table.c */
     struct subject subject;
     int64_t db;
 };
