@@ -46,6 +46,8 @@ static const struct {
     long result;
     const char *cure;
 } cures[] = {
+    {X509_V_ERR_INVALID_PURPOSE,
+     " (its extendedKeyUsage: servers need serverAuth, clients clientAuth)"},
     {X509_V_ERR_CERT_NOT_YET_VALID, " (are the clocks right?)"},
     {X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, " (is its CA in tls-ca-file?)"},
     {X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, " (is its CA in tls-ca-file?)"},
@@ -248,6 +250,9 @@ enum tls_result tls_read(struct tls_session *session, char *ptr, size_t len, siz
     int ret = SSL_read_ex(session->ssl, ptr, len, count);
     enum tls_result result = ret == 1 ? TLS_DONE : call_failed(session, ret);
     session->drained = result != TLS_DONE;
+    /* Taking in a 1.3 ticket leaves a write buffer of 16 kB behind until the next write, which an
+     * idle link may never make. Refuses by itself while there is something in a buffer. */
+    SSL_free_buffers(session->ssl);
     return result;
 }
 

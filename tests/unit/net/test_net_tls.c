@@ -24,6 +24,14 @@
 
 enum { CLIENT, SERVER };
 
+static int64_t clock_ahead; /* seconds */
+int64_t __real_clock_wall(void);
+int64_t __wrap_clock_wall(void); /* all calls of clock_wall come here */
+int64_t __wrap_clock_wall(void)
+{
+    return __real_clock_wall() + clock_ahead;
+}
+
 /* Mutual TLS with all in order; the tests below change one thing each. */
 static const struct tls_settings client_settings = {
     .ca_file = CERT("ca"),
@@ -481,6 +489,37 @@ static void test_resumable_sessions_are_bounded(void **state)
     tls_context_drop(server);
 }
 
+/* Each resumed connection could lead to the next, for ever; a certificate's end must still count.
+ */
+static void check_resumption_after_expiry(int version)
+{
+    write_self_signed(CERT("odd"), KEY("client"), "brief", 5, false); /* valid for an hour */
+    struct tls_settings brief_client = client_settings, brief_server = server_settings;
+    brief_client.cert_file = brief_server.ca_file = CERT("odd");
+    struct tls_context *client = context_make(&brief_client), *server = context_make(&brief_server);
+    SSL_CTX_set_max_proto_version(server->ssl_ctx, version);
+    struct pair pair;
+    pair_connect(&pair, client, server, "localhost");
+    pair_close(&pair);
+    clock_ahead = 3610;
+    pair_open(&pair, client, server, "localhost");
+    pair_handshake(&pair);
+    clock_ahead = 0;
+    assert_true(tls_resumed(pair.end[SERVER]));
+    assert_int_equal(pair.result[SERVER], TLS_FAILED);
+    expect_contains(tls_session_error(pair.end[SERVER]),
+                    "certificate verify failed: certificate has expired");
+    pair_close(&pair);
+    tls_context_drop(client);
+    tls_context_drop(server);
+}
+
+static void test_resumption_ends_with_the_certificate(void **state)
+{
+    check_resumption_after_expiry(TLS1_2_VERSION);
+    check_resumption_after_expiry(TLS1_3_VERSION);
+}
+
 /* ---- many bytes, many threads -------------------------------------------------------------- */
 
 enum { TRANSFER = 3 * 1024 * 1024 + 7 };
@@ -536,6 +575,27 @@ static void test_transfer_through_tiny_buffers(void **state)
             received[end] = receive_some(pair.end[end], received[end]);
         }
     assert_int_equal(received[CLIENT] + received[SERVER], 2 * TRANSFER);
+    pair_close(&pair);
+    tls_context_drop(client);
+    tls_context_drop(server);
+}
+
+/* Half a record is in OpenSSL's buffer, but nothing to be had from it: a caller that went by
+ * "something is pending" would spin until the rest comes. */
+static void test_half_a_record_is_not_readable(void **state)
+{
+    struct tls_context *client = context_make(&client_settings);
+    struct tls_context *server = context_make(&server_settings);
+    struct pair pair;
+    static char bytes[16384];
+    int size = 1;
+    size_t count;
+    pair_connect(&pair, client, server, "localhost");
+    setsockopt(pair.fd[CLIENT], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+    assert_int_equal(tls_write(pair.end[CLIENT], bytes, sizeof(bytes), &count), TLS_WANT_WRITE);
+    assert_int_equal(tls_read(pair.end[SERVER], bytes, sizeof(bytes), &count), TLS_WANT_READ);
+    assert_true(SSL_has_pending(pair.end[SERVER]->ssl));
+    assert_false(tls_readable(pair.end[SERVER]));
     pair_close(&pair);
     tls_context_drop(client);
     tls_context_drop(server);
@@ -661,7 +721,9 @@ int main(void)
         cmocka_unit_test(test_resumption_1_2),
         cmocka_unit_test(test_resumption_1_3),
         cmocka_unit_test(test_resumable_sessions_are_bounded),
+        cmocka_unit_test(test_resumption_ends_with_the_certificate),
         cmocka_unit_test(test_transfer_through_tiny_buffers),
+        cmocka_unit_test(test_half_a_record_is_not_readable),
         cmocka_unit_test(test_threads_share_a_context),
         cmocka_unit_test(test_bad_settings),
         cmocka_unit_test(test_expiry),
