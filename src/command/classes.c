@@ -210,7 +210,7 @@ void classes_assign(struct command *command)
 }
 
 /* Categories follow from flags too, as in Redis' ACL; servers before 6 send none. */
-static uint64_t implied_categories(uint32_t flags)
+static uint64_t implied_categories(uint32_t flags, uint64_t given)
 {
     static const struct {
         uint32_t flag;
@@ -227,7 +227,8 @@ static uint64_t implied_categories(uint32_t flags)
     for (size_t i = 0; i < ARRAY_LEN(implied); i++)
         if (flags & implied[i].flag)
             categories |= implied[i].categories;
-    return categories;
+    /* A script that only reads is not @read for Redis. */
+    return given & CLASS_SCRIPTING ? categories & ~CLASS_READ : categories;
 }
 
 /* A write that frees memory may remove keys, unless its key specifications say that it only adds
@@ -247,7 +248,7 @@ static bool may_delete(const struct command *command)
 
 void classes_assign_learned(struct command *command)
 {
-    command->classes |= implied_categories(command->flags);
+    command->classes |= implied_categories(command->flags, command->classes);
     command->classes |= flag_classes(command, 0);
     if (command->classes & CLASS_SCRIPTING && !(command->flags & CMD_READONLY))
         command->classes |= CLASS_GROWTH;

@@ -110,6 +110,14 @@ static bool read_position(const struct tree *tree, const char *name, int64_t low
     return true;
 }
 
+static char *lower_copy(struct arena *arena, struct str text)
+{
+    char *copy = arena_str(arena, text);
+    for (char *c = copy; *c; c++)
+        *c = (char)(*c >= 'A' && *c <= 'Z' ? *c + 32 : *c);
+    return copy;
+}
+
 static bool type_is(const struct tree *tree, const char *name)
 {
     const struct tree *type = tree_get(tree, "type");
@@ -127,7 +135,7 @@ static bool read_begin(struct arena *arena, const struct tree *begin, struct key
     if (!type_is(begin, "keyword") || !is_text(keyword) || keyword->text.len > NAME_MAX_BYTES)
         return false;
     out->begin = BEGIN_KEYWORD;
-    out->keyword = arena_str(arena, keyword->text);
+    out->keyword = lower_copy(arena, keyword->text);
     return read_position(spec, "startfrom", -POSITION_MAX, &out->index) && out->index != 0;
 }
 
@@ -248,11 +256,8 @@ bool row_is_sound(const struct tree *row)
 /* "container|own" or own alone, in lower case. */
 static const char *full_name(struct arena *arena, const struct command *parent, struct str own)
 {
-    char *text = parent ? arena_printf(arena, "%s|%.*s", parent->name, (int)own.len, own.ptr)
-                        : arena_str(arena, own);
-    for (char *c = text; *c; c++)
-        *c = (char)(*c >= 'A' && *c <= 'Z' ? *c + 32 : *c);
-    return text;
+    const char *text = lower_copy(arena, own);
+    return parent ? arena_printf(arena, "%s|%s", parent->name, text) : text;
 }
 
 struct command row_read(struct arena *arena, const struct tree *row, struct str own,
