@@ -18,10 +18,11 @@ class Redis:
     """A redis-server on 127.0.0.1 that keeps nothing on disk. Options are redis-server's own:
     Redis(folder, requirepass='x'); a list value repeats the option."""
 
-    def __init__(self, folder, port=None, certs=None, **options):
+    def __init__(self, folder, port=None, certs=None, server_cert=None, **options):
         self.folder = folder
         self.folder.mkdir(parents=True, exist_ok=True)
         self.certs = certs
+        self.server_cert = server_cert or (certs and certs.server)
         self.port = port or free_port()
         self.options = options
         self.process = None
@@ -32,7 +33,7 @@ class Redis:
                 "--enable-debug-command", "yes", "--loglevel", "notice", "--daemonize", "no"]
         argv += ["--tls-port", self.port, "--port", "0"] if self.certs else ["--port", self.port]
         if self.certs:
-            cert, key = self.certs.server
+            cert, key = self.server_cert
             argv += ["--tls-cert-file", cert, "--tls-key-file", key,
                      "--tls-ca-cert-file", self.certs.ca]
         for name, value in self.options.items():
