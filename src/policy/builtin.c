@@ -13,6 +13,14 @@ static const struct {
      "only Redis itself publishes to __key*__:* and __redis__:*"},
 };
 
+bool builtin_has(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(builtins); i++)
+        if (strcmp(builtins[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 const char *builtin_name(uint16_t rule)
 {
     for (size_t i = 0; i < ARRAY_LEN(builtins); i++)

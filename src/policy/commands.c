@@ -11,6 +11,11 @@ static size_t set_words(size_t command_count)
     return (command_count + 63) / 64;
 }
 
+static void set_drop(uint64_t *set, size_t id)
+{
+    set[id / 64] &= ~(1ull << (id % 64));
+}
+
 /* ---- names -------------------------------------------------------------------------------- */
 
 /* A module's command ("ft.search") may be learned later; a plain name nobody knows is a typo. */
@@ -136,6 +141,12 @@ struct command_set *command_set_compile(struct compiler *compiler, const struct 
     if (list->count == 0)
         all_add(compiler, set);
     return set;
+}
+
+void command_set_remove(struct command_set *set, size_t id)
+{
+    set_drop(set->sure, id);
+    set_drop(set->possible, id);
 }
 
 uint64_t command_set_condition(const struct command_set *set, const struct command *command)

@@ -13,6 +13,47 @@ static const struct text_list *rule_list(const struct config_rule *rule, enum cl
     return (const struct text_list *)((const char *)rule + clause_types[id].list);
 }
 
+/* ---- learned commands --------------------------------------------------------------------- */
+
+static bool has_key_specs(const struct command *command)
+{
+    for (size_t i = 0; i < command->spec_count; i++)
+        if (!(command->specs[i].flags & KEY_NOT_KEY))
+            return true;
+    return false;
+}
+
+/* A learned command that reads, or tells its keys, and is of no dangerous kind: data. */
+static bool handles_data(const struct command *command)
+{
+    if (command->flags & (CMD_ADMIN | CMD_NOSCRIPT) ||
+        command->classes & (CLASS_ADMIN | CLASS_DANGEROUS))
+        return false;
+    return command->flags & CMD_READONLY || has_key_specs(command);
+}
+
+static bool command_gated(const struct command *command, enum learned_mode mode)
+{
+    if (!(command->flags & CMD_LEARNED))
+        return false;
+    switch (mode) {
+    case LEARNED_DATA: return !handles_data(command);
+    case LEARNED_ALL: return false;
+    case LEARNED_NONE: return true;
+    }
+    return true;
+}
+
+/* A gated command is only let through by an allow that names it: a `*` or a class speaks of
+ * commands nobody has looked at. */
+static void allow_narrow(struct compiler *compiler, struct command_set *set)
+{
+    for (size_t id = 0; id < command_count(compiler->commands); id++)
+        if (!set_has(set->named, id) &&
+            command_gated(command_by_id(compiler->commands, id), compiler->config->proxy.learned))
+            command_set_remove(set, id);
+}
+
 /* ---- one rule ----------------------------------------------------------------------------- */
 
 static const char *list_text(struct arena *arena, const struct text_list *list)
@@ -51,7 +92,12 @@ static void rule_compile(struct compiler *compiler, struct draft *draft)
         rule->message = arena_str(compiler->arena, str_of(source->message));
     if (!source->has_action)
         problem_error(compiler->problems, source->where, "rule '%s' has no action", source->name);
+    if (builtin_has(source->name))
+        problem_error(compiler->problems, source->where, "the name '%s' is that of a built-in rule",
+                      source->name);
     draft->commands = command_set_compile(compiler, &source->commands);
+    if (source->action == ACTION_ALLOW)
+        allow_narrow(compiler, draft->commands);
     for (enum clause_id id = 0; id < CLAUSE_COUNT; id++)
         clause_add(compiler, rule, id, rule_list(source, id));
     if (rule->clause_count == 0 && source->commands.count == 0)
@@ -84,44 +130,9 @@ static void warn_shadowed(struct compiler *compiler, const struct draft *drafts,
 
 /* ---- the index ---------------------------------------------------------------------------- */
 
-static bool has_key_specs(const struct command *command)
+static bool draft_applies(const struct draft *draft, const struct command *command)
 {
-    for (size_t i = 0; i < command->spec_count; i++)
-        if (!(command->specs[i].flags & KEY_NOT_KEY))
-            return true;
-    return false;
-}
-
-/* A learned command that reads, or tells its keys, and is of no dangerous kind: data. */
-static bool handles_data(const struct command *command)
-{
-    if (command->flags & (CMD_ADMIN | CMD_NOSCRIPT) ||
-        command->classes & (CLASS_ADMIN | CLASS_DANGEROUS))
-        return false;
-    return command->flags & CMD_READONLY || has_key_specs(command);
-}
-
-static bool command_gated(const struct command *command, enum learned_mode mode)
-{
-    if (!(command->flags & CMD_LEARNED))
-        return false;
-    switch (mode) {
-    case LEARNED_DATA: return !handles_data(command);
-    case LEARNED_ALL: return false;
-    case LEARNED_NONE: return true;
-    }
-    return true;
-}
-
-/* Whether the rule may apply. To a gated command an allow only does when it names it, so a `*`
- * lets nothing through that nobody has looked at. */
-static bool draft_applies(const struct draft *draft, const struct command *command, bool gated)
-{
-    if (draft->rule->mode == RULE_OFF)
-        return false;
-    if (gated && draft->rule->action == ACTION_ALLOW)
-        return set_has(draft->commands->named, command->id);
-    return set_has(draft->commands->possible, command->id);
+    return draft->rule->mode != RULE_OFF && set_has(draft->commands->possible, command->id);
 }
 
 static void row_compile(struct compiler *compiler, const struct draft *drafts, size_t count,
@@ -131,10 +142,10 @@ static void row_compile(struct compiler *compiler, const struct draft *drafts, s
     row->gated = command_gated(command, compiler->config->proxy.learned);
     row->special = (uint8_t)special_of(command->name);
     for (size_t i = 0; i < count; i++)
-        row->entry_count += draft_applies(&drafts[i], command, row->gated);
+        row->entry_count += draft_applies(&drafts[i], command);
     struct entry *entries = arena_alloc(compiler->arena, row->entry_count * sizeof(struct entry));
     for (size_t i = 0; i < count; i++)
-        if (draft_applies(&drafts[i], command, row->gated))
+        if (draft_applies(&drafts[i], command))
             entries[used++] =
                 (struct entry){drafts[i].rule, command_set_condition(drafts[i].commands, command)};
     row->entries = entries;
@@ -177,8 +188,7 @@ struct policy *policy_compile(const struct config *config, const struct command_
     size_t errors = problems->errors;
     *policy = (struct policy){.arena = compiler.arena,
                               .rule_count = config->rule_count,
-                              .observe = config->proxy.observe,
-                              .learned = config->proxy.learned};
+                              .observe = config->proxy.observe};
     if (policy->rule_count > POLICY_RULES_MAX) {
         problem_error(problems, config->rules[POLICY_RULES_MAX].where, "more than %d rules",
                       POLICY_RULES_MAX);

@@ -100,7 +100,6 @@ struct policy {
     size_t rule_count;
     const struct rule *rules;
     bool observe;
-    enum learned_mode learned;
 };
 
 /* ---- commands.c: the commands clause ------------------------------------------------------ */
@@ -118,7 +117,9 @@ static inline bool set_has(const uint64_t *set, size_t id)
     return set[id / 64] >> (id % 64) & 1;
 }
 struct command_set *command_set_compile(struct compiler *compiler, const struct text_list *list);
-/* Commands of *set that arguments decide on; 0 when the name or a sure class settles it. */
+void command_set_remove(struct command_set *set, size_t id);
+/* The classes by which arguments decide whether the command is in the set; 0 when the name or a
+ * sure class settles it. */
 uint64_t command_set_condition(const struct command_set *set, const struct command *command);
 /* Whether all of *inner is surely in *outer, and there is any. */
 bool command_set_covers(const struct command_set *outer, const struct command_set *inner,
@@ -167,6 +168,7 @@ bool special_next_pattern(const struct question *question, enum special special,
 
 /* The rule of a built-in judgement that denies before any rule; POLICY_NO_RULE: none. */
 uint16_t builtin_judge(const struct question *question, enum special special);
+bool builtin_has(const char *name);
 const char *builtin_name(uint16_t rule);
 const char *builtin_message(uint16_t rule);
 

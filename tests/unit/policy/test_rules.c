@@ -537,6 +537,23 @@ static void test_not_shadowed(void **state)
     assert_false(setup_warned(&s, "never match"));
 }
 
+/* An allow of everything is none of what only a name opens. */
+static void test_learned_is_not_shadowed(void **state)
+{
+    setup_rule(&s, "all", "commands = *; action = allow");
+    setup_rule(&s, "named", "commands = ft.plain; action = allow");
+    setup_compile(&s);
+    expect("ft.plain", "allow:named");
+    assert_int_equal(s.problems.warnings, 0);
+}
+
+/* Names are labels of counters: two rules must not share one. */
+static void test_builtin_names_are_taken(void **state)
+{
+    setup_rule(&s, "reserved-keys", "commands = get; action = deny");
+    setup_refused(&s, "test.conf:10: the name 'reserved-keys' is that of a built-in rule");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, before, after)
 int main(void)
 {
@@ -578,6 +595,8 @@ int main(void)
         TEST(test_module_command),
         TEST(test_warnings),
         TEST(test_not_shadowed),
+        TEST(test_learned_is_not_shadowed),
+        TEST(test_builtin_names_are_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
