@@ -90,9 +90,9 @@ leaf other "/O=respgate test/CN=other" ca client
 
 # x509 -req cannot set dates of the past before OpenSSL 3.4; ca always could.
 request expired "/O=respgate test/CN=localhost"
-openssl ca -batch -notext -config making/openssl.cnf -extensions server -cert ca.crt -keyfile ca.key \
-    -startdate 20200101000000Z -enddate 20200201000000Z -in making/expired.csr -out expired.crt \
-    2>/dev/null
+openssl ca -batch -notext -config making/openssl.cnf -extensions server \
+    -cert ca.crt -keyfile ca.key -startdate 20200101000000Z -enddate 20200201000000Z \
+    -in making/expired.csr -out expired.crt 2>/dev/null
 
 openssl pkey -in client.key -aes256 -passout pass:secret -out encrypted.key
 openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out rsa.key 2>/dev/null

@@ -246,6 +246,8 @@ enum tls_result tls_handshake(struct tls_session *session)
 enum tls_result tls_read(struct tls_session *session, char *ptr, size_t len, size_t *count)
 {
     *count = 0;
+    if (session->error) /* OpenSSL itself would go on after a refusal that was ours */
+        return TLS_FAILED;
     call_begin();
     int ret = SSL_read_ex(session->ssl, ptr, len, count);
     enum tls_result result = ret == 1 ? TLS_DONE : call_failed(session, ret);
@@ -259,6 +261,8 @@ enum tls_result tls_read(struct tls_session *session, char *ptr, size_t len, siz
 enum tls_result tls_write(struct tls_session *session, const char *ptr, size_t len, size_t *count)
 {
     *count = 0;
+    if (session->error)
+        return TLS_FAILED;
     if (len == 0) /* would send an empty record */
         return TLS_DONE;
     call_begin();

@@ -509,6 +509,10 @@ static void check_resumption_after_expiry(int version)
     assert_int_equal(pair.result[SERVER], TLS_FAILED);
     expect_contains(tls_session_error(pair.end[SERVER]),
                     "certificate verify failed: certificate has expired");
+    char byte;
+    size_t count;
+    assert_int_equal(tls_read(pair.end[SERVER], &byte, 1, &count), TLS_FAILED);
+    assert_int_equal(tls_write(pair.end[SERVER], "x", 1, &count), TLS_FAILED);
     pair_close(&pair);
     tls_context_drop(client);
     tls_context_drop(server);
