@@ -44,6 +44,7 @@ struct backend_address {
     uint16_t port;
     const char *path; /* unix socket */
     const char *text; /* "redis://host:port", never with user or password: safe to log */
+    struct where where;
 };
 
 struct config_user {
@@ -53,7 +54,8 @@ struct config_user {
     const char *tls_subject;          /* RFC 2253 subject or CN; NULL: none */
     bool admin;
     uint64_t max_clients, max_pinned_links; /* 0: no limit */
-    const char *backend_username, *backend_password; /* NULL: [backend]'s; password is read from its file */
+    const char *backend_username, *backend_password; /* NULL: [backend]'s */
+    const char *backend_password_file;               /* where the password was read from */
 };
 
 /* A [rule NAME] as written; src/policy compiles it and reports what makes no sense. */
@@ -70,6 +72,7 @@ struct config_rule {
 struct config {
     struct arena *arena;
     const char *file;
+    struct where *set; /* where each row of options.def was set, by index; file NULL: default */
 
     struct {
         size_t listen_count;
@@ -83,7 +86,7 @@ struct config {
         uint64_t client_output_limit, client_output_soft_limit, client_output_soft_time;
         uint64_t max_request_size, max_value_size, max_key_size, max_name_size; /* bytes */
         uint64_t max_queued, max_watched_keys, max_subscriptions;
-        uint64_t memory_limit, drain_timeout;
+        uint64_t drain_timeout;
         bool proxy_protocol;
         enum learned_mode learned;
         const char *tls_cert_file, *tls_key_file, *tls_ca_file;
@@ -101,7 +104,9 @@ struct config {
         struct backend_address *url;
         enum backend_mode mode;
         const char *username, *password;                 /* from the url or username / password-file */
+        const char *url_username, *url_password;         /* what stood in the url, or NULL */
         const char *control_username, *control_password; /* default: the same */
+        const char *password_file, *control_password_file; /* where they were read from, or NULL */
         const char *tls_ca_file, *tls_cert_file, *tls_key_file, *tls_server_name;
         enum tls_verify tls_verify;
         uint64_t links, max_links, max_pinned_links, pinned_per_ip;

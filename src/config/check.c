@@ -1,0 +1,184 @@
+/* check.c - what no option can tell alone: contradictions, and changes a reload cannot make. */
+#include "option.h"
+
+struct where option_where(const struct config *config, enum section_id section, const char *key)
+{
+    const struct option *option = option_find(section, str_of(key));
+    ASSERT(option);
+    struct where where = config->set[option_index(option)];
+    return where.file ? where : (struct where){config->file, 0};
+}
+
+/* ---- limits ------------------------------------------------------------------------------ */
+
+/* A value that must not be above another one of the same section. Left at its default it may be:
+ * who only lowers the large one has said enough. */
+static const struct order {
+    enum section_id section;
+    const char *small, *large;
+} orders[] = {
+    {SECTION_PROXY, "max-value-size", "max-request-size"},
+    {SECTION_PROXY, "max-key-size", "max-request-size"},
+    {SECTION_PROXY, "client-output-soft-limit", "client-output-limit"},
+    {SECTION_BACKEND, "links", "max-links"},
+};
+
+static void check_orders(const struct config *config, struct problems *problems)
+{
+    for (size_t i = 0; i < ARRAY_LEN(orders); i++) {
+        const struct order *order = &orders[i];
+        const struct option *small = option_find(order->section, str_of(order->small));
+        const struct option *large = option_find(order->section, str_of(order->large));
+        struct where where = config->set[option_index(small)];
+        if (where.file && option_number(small, config) > option_number(large, config))
+            problem_error(problems, where, "'%s' is above '%s'", small->key, large->key);
+    }
+}
+
+/* ---- clients ----------------------------------------------------------------------------- */
+
+static bool has_tls_listener(const struct config *config)
+{
+    for (size_t i = 0; i < config->proxy.listen_count; i++)
+        if (config->proxy.listen[i].kind == LISTEN_TLS)
+            return true;
+    return false;
+}
+
+static void check_listeners(const struct config *config, struct problems *problems)
+{
+    bool certificate = config->proxy.tls_cert_file && config->proxy.tls_key_file;
+    for (size_t i = 0; i < config->proxy.listen_count; i++) {
+        const struct listen_address *listen = &config->proxy.listen[i];
+        bool checked = listen->kind == LISTEN_TLS && config->proxy.tls_auth_clients;
+        if (listen->kind == LISTEN_TLS && !certificate)
+            problem_error(problems, listen->where,
+                          "listen: '%s' needs tls-cert-file and tls-key-file", listen->text);
+        if (config->proxy.anonymous == ANONYMOUS_BACKEND && !listen_is_local(listen) && !checked)
+            problem_error(problems, listen->where,
+                          "'anonymous = backend' opens '%s' to everybody: it is neither loopback "
+                          "nor unix nor TLS with tls-auth-clients",
+                          listen->text);
+    }
+}
+
+static void check_client_tls(const struct config *config, struct problems *problems)
+{
+    struct where where = option_where(config, SECTION_PROXY, "tls-auth-clients");
+    if (!config->proxy.tls_cert_file != !config->proxy.tls_key_file)
+        problem_error(problems,
+                      option_where(config, SECTION_PROXY,
+                                   config->proxy.tls_cert_file ? "tls-cert-file" : "tls-key-file"),
+                      "tls-cert-file and tls-key-file go together");
+    if (!config->proxy.tls_auth_clients)
+        return;
+    if (!config->proxy.tls_ca_file)
+        problem_error(problems, where, "'tls-auth-clients = yes' needs tls-ca-file");
+    if (!has_tls_listener(config))
+        problem_error(problems, where,
+                      "'tls-auth-clients = yes' guards nothing: no listener is "
+                      "tls://");
+}
+
+static void check_user(const struct config *config, const struct config_user *user,
+                       struct problems *problems)
+{
+    if (user->password_sha256.count == 0 && !user->tls_subject)
+        problem_error(problems, user->where,
+                      "[user %s] cannot log in: neither password-sha256 nor tls-subject",
+                      user->name);
+    if (user->tls_subject && !config->proxy.tls_auth_clients)
+        problem_error(problems, user->where,
+                      "[user %s] has a tls-subject: needs "
+                      "'tls-auth-clients = yes' in [proxy]",
+                      user->name);
+    if (!user->backend_username != !user->backend_password_file)
+        problem_error(problems, user->where,
+                      "[user %s]: backend-username and backend-password-file go together",
+                      user->name);
+}
+
+static void check_users(const struct config *config, struct problems *problems)
+{
+    for (size_t i = 0; i < config->user_count; i++)
+        check_user(config, &config->users[i], problems);
+    if (config->user_count > 0 && config->proxy.anonymous == ANONYMOUS_BACKEND)
+        problem_warning(problems, option_where(config, SECTION_PROXY, "anonymous"),
+                        "'anonymous = backend' means nothing with [user] sections: clients must "
+                        "log in");
+}
+
+/* ---- backend ----------------------------------------------------------------------------- */
+
+static void check_identity(const struct config *config, struct problems *problems)
+{
+    struct where url = option_where(config, SECTION_BACKEND, "url");
+    struct where username = option_where(config, SECTION_BACKEND, "username");
+    if (config->backend.username && config->backend.url_username)
+        problem_error(problems, username, "'username' is set and the url has one too");
+    if (config->backend.password_file && config->backend.url_password)
+        problem_error(problems, option_where(config, SECTION_BACKEND, "password-file"),
+                      "'password-file' is set and the url has a password too");
+    if ((config->backend.username || config->backend.url_username) &&
+        !config->backend.password_file && !config->backend.url_password)
+        problem_error(problems, config->backend.username ? username : url,
+                      "a username needs a password: set password-file");
+    if (config->backend.control_username && !config->backend.control_password_file)
+        problem_error(problems, option_where(config, SECTION_BACKEND, "control-username"),
+                      "'control-username' needs control-password-file");
+}
+
+static void check_backend_tls(const struct config *config, struct problems *problems)
+{
+    static const char *const only_tls[] = {"tls-ca-file", "tls-cert-file", "tls-key-file",
+                                           "tls-server-name", "tls-verify"};
+    bool tls = config->backend.url_count > 0 && config->backend.url[0].tls;
+    if (!config->backend.tls_cert_file != !config->backend.tls_key_file)
+        problem_error(problems,
+                      option_where(config, SECTION_BACKEND,
+                                   config->backend.tls_cert_file ? "tls-cert-file"
+                                                                 : "tls-key-file"),
+                      "tls-cert-file and tls-key-file go together");
+    if (tls && config->backend.tls_verify == VERIFY_NO)
+        problem_warning(problems, option_where(config, SECTION_BACKEND, "tls-verify"),
+                        "'tls-verify = no': anybody on the way can pose as the backend");
+    for (size_t i = 0; i < ARRAY_LEN(only_tls) && !tls; i++) {
+        const struct option *option = option_find(SECTION_BACKEND, str_of(only_tls[i]));
+        struct buf value = {0};
+        bool differs = option_format(option, config, &value) &&
+                       !str_equal(buf_view(&value), str_of(option->value));
+        if (differs)
+            problem_warning(problems, option_where(config, SECTION_BACKEND, only_tls[i]),
+                            "'%s' means nothing: the url is not rediss://", only_tls[i]);
+        buf_free(&value);
+    }
+}
+
+static void check_backend(const struct config *config, struct problems *problems)
+{
+    if (config->backend.url_count > 1)
+        problem_error(problems, config->backend.url[1].where,
+                      "url: several addresses belong to a cluster or to sentinels, which are not "
+                      "available in this version");
+    check_identity(config, problems);
+    check_backend_tls(config, problems);
+}
+
+void config_check(const struct config *config, struct problems *problems)
+{
+    check_orders(config, problems);
+    check_listeners(config, problems);
+    check_client_tls(config, problems);
+    check_users(config, problems);
+    check_backend(config, problems);
+}
+
+/* ---- reload ------------------------------------------------------------------------------ */
+
+void config_check_reload(const struct config *old, const struct config *new,
+                         struct problems *problems)
+{
+    option_each(option) if ((option->flags & OPTION_RESTART) && !option_equal(option, old, new))
+        problem_error(problems, option_where(new, option->section, option->key),
+                      "'%s' cannot change at run time: restart respgate", option->key);
+}
