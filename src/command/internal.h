@@ -86,7 +86,8 @@ struct command row_read(struct arena *arena, const struct tree *row, struct str 
 /* An option word: any case, as Redis takes them. */
 static inline bool is_word(struct str arg, const char *word)
 {
-    return str_equal_nocase(arg, str_of(word));
+    size_t len = strlen(word); /* a constant: most words differ in length, before any call */
+    return arg.len == len && str_equal_nocase(arg, (struct str){word, len});
 }
 
 /* XREAD and XREADGROUP, walked as xreadCommand() in Redis' t_stream.c does: a group, a consumer
