@@ -26,7 +26,8 @@ case "${1:-}" in
     *.test.js) ;;
     *) set -- *.test.js "$@" ;;
 esac
-files= options=
+files=''
+options=''
 for argument in "$@"; do
     case "$argument" in
         -*) options="$options $argument" ;;
