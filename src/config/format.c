@@ -11,7 +11,7 @@ static void format_texts(const struct text_list *list, struct buf *out)
 {
     for (size_t i = 0; i < list->count; i++) {
         separator(out, i);
-        text_quote(out, list->items[i]);
+        text_quote(out, list->items[i], true);
     }
 }
 
@@ -27,7 +27,7 @@ static void format_listen(const struct config *config, struct buf *out)
 {
     for (size_t i = 0; i < config->proxy.listen_count; i++) {
         separator(out, i);
-        text_quote(out, str_of(config->proxy.listen[i].text));
+        text_quote(out, str_of(config->proxy.listen[i].text), true);
     }
 }
 
@@ -67,7 +67,7 @@ static void format_scalar(const struct option *option, const void *base, struct 
     case VALUE_PASSWORD_FILE:
         text = *(const char **)option_field(option, base);
         if (text)
-            text_quote(out, str_of(text));
+            text_quote(out, str_of(text), false);
         return;
     case VALUE_COUNT:
         buf_printf(out, "%llu", (unsigned long long)option_number(option, base));

@@ -104,10 +104,11 @@ void value_format_rate(double per_second, struct buf *out);
 /* Takes the next item off a list; quotes are removed. False and *error set on a mistake. */
 bool item_next(struct arena *arena, struct str *rest, struct str *item, const char **error);
 bool text_unquote(struct arena *arena, struct str text, struct str *out, const char **error);
-/* Index where a comment begins in the text behind '=' (its length: none); NULL error: fine. */
+/* Index where a comment begins in the text behind '=', its length when there is none; *error is
+ * set when a quote is not closed. */
 size_t comment_find(struct str text, const char **error);
 /* As it has to be written to be read back. */
-void text_quote(struct buf *out, struct str text);
+void text_quote(struct buf *out, struct str text, bool in_list);
 struct str str_trim(struct str text);
 
 /* ---- addresses --------------------------------------------------------------------------- */

@@ -104,19 +104,19 @@ bool item_next(struct arena *arena, struct str *rest, struct str *item, const ch
     return false;
 }
 
-static bool needs_quotes(struct str text)
+static bool needs_quotes(struct str text, bool in_list)
 {
     if (text.len == 0 || is_space(text.ptr[0]) || is_space(text.ptr[text.len - 1]))
         return true;
     for (size_t i = 0; i < text.len; i++)
-        if (strchr("\";#,\t", text.ptr[i]))
+        if (strchr("\";#\t", text.ptr[i]) || (in_list && text.ptr[i] == ','))
             return true;
     return false;
 }
 
-void text_quote(struct buf *out, struct str text)
+void text_quote(struct buf *out, struct str text, bool in_list)
 {
-    if (!needs_quotes(text)) {
+    if (!needs_quotes(text, in_list)) {
         buf_str(out, text);
         return;
     }

@@ -168,7 +168,7 @@ static void long_values(void **state)
         /* " ;" begins a comment, so the expected text is quoted where it could occur. */
         struct buf quoted = {0};
         buf_add(&quoted, text.ptr, start);
-        text_quote(&quoted, str_of(text.ptr + start));
+        text_quote(&quoted, str_of(text.ptr + start), false);
         buf_add(&quoted, "", 1);
         config = loads(quoted.ptr);
         assert_string_equal(config->rules[0].message, text.ptr + start);
