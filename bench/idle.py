@@ -3,13 +3,12 @@
 
 import argparse
 import os
-import resource
 import socket
 import sys
 import time
 from collections import namedtuple
 
-from parties import Field, haproxy_max_clients, resident_kib
+from parties import Field, file_limit, haproxy_max_clients, resident_kib
 
 PROXIES = ("respgate", "nutcracker", "haproxy")
 PLACES = {"proxy": None, "redis": None, "benchmark": None}
@@ -21,13 +20,6 @@ BURST_COMMANDS = 400
 BURST_VALUE = b"v" * 4096
 
 Growth = namedtuple("Growth", "party clients start connected after_burst")
-
-
-def raise_file_limit(files):
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < files:
-        raise SystemExit(f"needs {files} open files, the hard limit is {hard}: ulimit -Hn")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard if hard != resource.RLIM_INFINITY else files, hard))
 
 
 def settled(pid):
@@ -104,7 +96,8 @@ def measure_party(binary, party, count):
 
 
 def measure(binary, parties=PROXIES, count=10000):
-    raise_file_limit(count + 500)
+    if file_limit() < count + 500:
+        raise SystemExit(f"{count} clients need more open files than the hard limit, {file_limit()}")
     rows = []
     for party in (party for party in PROXIES if party in parties):
         clients = min(count, haproxy_max_clients() - 20) if party == "haproxy" else count

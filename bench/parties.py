@@ -34,10 +34,18 @@ def resident_kib(pid):
         return int(re.search(r"^VmRSS:\s+(\d+) kB", status.read(), re.M).group(1))
 
 
+def file_limit():
+    """Raises the limit of open files, for the servers started from here too, and returns it."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard == resource.RLIM_INFINITY:
+        hard = 1 << 20
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
 def haproxy_max_clients():
     """Two files a client and some for itself; it refuses to start with more than the limit allows."""
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    return 12000 if hard == resource.RLIM_INFINITY else min(12000, (hard - 100) // 2)
+    return min(12000, (file_limit() - 100) // 2)
 
 
 class Program:
@@ -127,6 +135,7 @@ class Field:
 
     def __init__(self, binary, cores, tls=False, names=("direct", "respgate", "nutcracker", "haproxy")):
         self.binary, self.cores, self.tls = binary, cores, tls
+        file_limit()
         self.folder = tempfile.mkdtemp(prefix="respgate-bench-")
         self.programs = {}
         try:

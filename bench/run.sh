@@ -53,10 +53,8 @@ if [ -n "$missing" ]; then
     sudo=
     [ "$(id -u)" = 0 ] || sudo=sudo
     quietly $sudo apt-get update
-    # Not started as services: this script starts its own on free ports.
     # shellcheck disable=SC2086 # a list of package names
-    quietly $sudo env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
-        apt-get install -y --no-install-recommends $missing
+    quietly $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing
 fi
 
 if [ -z "$build" ]; then
@@ -66,7 +64,5 @@ if [ -z "$build" ]; then
     quietly ninja -C "$build" respgate
 fi
 
-# Two files for each client: HAProxy and the 10,000 idle connections need more than the usual 1024.
-ulimit -n "$(ulimit -Hn)" 2>/dev/null || :
 set -- "$@" --build "$build"
 /usr/bin/python3 "$here/compare.py" "$@"
