@@ -18,21 +18,21 @@ static const struct type {
     bool null;      /* -1 is a null: RESP2 */
     bool prefix;    /* not a value itself: the value it speaks of follows */
 } types[256] = {
-    ['+'] = {KIND_TEXT, STATE_TEXT},
-    ['-'] = {KIND_TEXT, STATE_TEXT},
-    [','] = {KIND_TEXT, STATE_TEXT},
-    ['('] = {KIND_TEXT, STATE_TEXT},
-    [':'] = {KIND_INT, STATE_NUMBER},
-    ['_'] = {KIND_NULL, STATE_NUMBER},
-    ['#'] = {KIND_BOOL, STATE_NUMBER},
-    ['$'] = {KIND_BULK, STATE_NUMBER, .null = true},
-    ['!'] = {KIND_BULK, STATE_NUMBER},
-    ['='] = {KIND_BULK, STATE_NUMBER},
-    ['*'] = {KIND_AGGREGATE, STATE_NUMBER, 1, .null = true},
-    ['~'] = {KIND_AGGREGATE, STATE_NUMBER, 1},
-    ['>'] = {KIND_AGGREGATE, STATE_NUMBER, 1},
-    ['%'] = {KIND_AGGREGATE, STATE_NUMBER, 2},
-    ['|'] = {KIND_AGGREGATE, STATE_NUMBER, 2, .prefix = true},
+    ['+'] = {.kind = KIND_TEXT, .state = STATE_TEXT},
+    ['-'] = {.kind = KIND_TEXT, .state = STATE_TEXT},
+    [','] = {.kind = KIND_TEXT, .state = STATE_TEXT},
+    ['('] = {.kind = KIND_TEXT, .state = STATE_TEXT},
+    [':'] = {.kind = KIND_INT, .state = STATE_NUMBER},
+    ['_'] = {.kind = KIND_NULL, .state = STATE_NUMBER},
+    ['#'] = {.kind = KIND_BOOL, .state = STATE_NUMBER},
+    ['$'] = {.kind = KIND_BULK, .state = STATE_NUMBER, .null = true},
+    ['!'] = {.kind = KIND_BULK, .state = STATE_NUMBER},
+    ['='] = {.kind = KIND_BULK, .state = STATE_NUMBER},
+    ['*'] = {.kind = KIND_AGGREGATE, .state = STATE_NUMBER, .values = 1, .null = true},
+    ['~'] = {.kind = KIND_AGGREGATE, .state = STATE_NUMBER, .values = 1},
+    ['>'] = {.kind = KIND_AGGREGATE, .state = STATE_NUMBER, .values = 1},
+    ['%'] = {.kind = KIND_AGGREGATE, .state = STATE_NUMBER, .values = 2},
+    ['|'] = {.kind = KIND_AGGREGATE, .state = STATE_NUMBER, .values = 2, .prefix = true},
 };
 
 void scan_init(struct scan *scan)

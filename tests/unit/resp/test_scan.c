@@ -63,7 +63,7 @@ static bool reader_whole(struct str bytes, size_t cut)
 
 static void test_hiredis_agrees(void **state)
 {
-    for (int round = 0; round < 300; round++) {
+    for (int round = 0; round < 100; round++) {
         struct buf bytes = {0};
         model_reply(&bytes, 2, 4);
         struct str reply = buf_view(&bytes);
@@ -78,7 +78,7 @@ static void test_hiredis_agrees(void **state)
 
 static void test_model_agrees(void **state)
 {
-    for (int round = 0; round < 300; round++) {
+    for (int round = 0; round < 100; round++) {
         struct buf bytes = {0};
         model_reply(&bytes, 3, 5);
         int64_t len = (int64_t)bytes.len;
