@@ -238,26 +238,6 @@ def test_client_idle_timeout(gate_with, store):
         client.close()
 
 
-def test_memory_limit(gate_with, store):
-    """Requests that would take the buffers over it are refused; others live."""
-    gate = gate_with(memory_limit="20mb")
-    hogs = []
-    for _ in range(10):
-        hog = gate.client()
-        try:
-            hog.send(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$10000000\r\n" + b"x" * 8_000_000)
-        except OSError:
-            pass
-        hogs.append(hog)
-    with open(f"/proc/{gate.process.pid}/status", encoding="ascii") as status:
-        used = int(next(line for line in status if line.startswith("VmRSS")).split()[1])
-    assert used < 80_000 * FACTOR
-    for hog in hogs:
-        hog.close()
-    with gate.client() as client:
-        wait_until(lambda: client.call("SET k small") == b"OK", "memory to be given back")
-
-
 def test_buffers_are_given_back(gate_with, store):
     gate = gate_with()
 

@@ -58,7 +58,7 @@ def test_a_store_with_another_name(start_gate, start_redis, certs):
 
 def test_tls_server_name_chooses_the_name(start_gate, start_redis, certs):
     redis = start_redis(certs=certs, server_cert=certs.wrong_name)
-    gate = start_gate(redis, backend=backend(certs, **{"tls-server-name": "elsewhere.example"}))
+    gate = start_gate(redis, backend=backend(certs, **{"tls-server-name": "elsewhere.test"}))
     with gate.client() as client:
         client.ok("SET k v")
 
@@ -178,13 +178,13 @@ def test_a_client_certificate_is_a_user(start_gate, store, certs):
     gate = start_gate_on(start_gate, store, plain, {
         "listen": [f"127.0.0.1:{plain}", f"tls://127.0.0.1:{secure}"], "tls-cert-file": cert,
         "tls-key-file": key, "tls-ca-file": certs.ca, "tls-auth-clients": "yes"},
-        "[user app]\ntls-subject = CN=app,O=corp\n[user batch]\ntls-subject = batch\n"
+        "[user app]\ntls-subject = CN=app,O=respgate test\n[user batch]\ntls-subject = other\n"
         "[rule no-batch-writes]\ncommands = @write\nusers = batch\naction = deny\n")
     with gate.client() as client:
         assert client.call("GET k").code == "NOAUTH"
     with Client(secure, tls=certs.context(certs.client)) as client:
         client.ok("SET k v")
-    with Client(secure, tls=certs.context(certs.client_two)) as client:
+    with Client(secure, tls=certs.context(certs.other)) as client:
         assert client.call("GET k") == b"v"
         assert client.call("SET k w").code == "NOPERM"
     with pytest.raises((ssl.SSLError, OSError, Closed)):

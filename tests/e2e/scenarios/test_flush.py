@@ -28,7 +28,7 @@ def intact(store):
 def guarded(start_gate, store):
     """A gate with the rules that are shipped."""
     text = SHIPPED.read_text()
-    rules = text[text.index("[rule "):]
+    rules = text[text.index("\n[rule "):]
     return start_gate(store, extra=rules)
 
 
