@@ -12,7 +12,7 @@ struct where option_where(const struct config *config, enum section_id section, 
 /* ---- limits ------------------------------------------------------------------------------ */
 
 /* A value that must not be above another one of the same section. Left at its default it may be:
- * who only lowers the large one has said enough. */
+ * who only lowers the large one has said enough. A large one of 0 is no limit. */
 static const struct order {
     enum section_id section;
     const char *small, *large;
@@ -30,7 +30,8 @@ static void check_orders(const struct config *config, struct problems *problems)
         const struct option *small = option_find(order->section, str_of(order->small));
         const struct option *large = option_find(order->section, str_of(order->large));
         struct where where = config->set[option_index(small)];
-        if (where.file && option_number(small, config) > option_number(large, config))
+        uint64_t bound = option_number(large, config);
+        if (where.file && bound > 0 && option_number(small, config) > bound)
             problem_error(problems, where, "'%s' is above '%s'", small->key, large->key);
     }
 }

@@ -27,7 +27,7 @@ enum { DAY_MS = 86400 * 1000 };
 #define COUNT(low, high)            .type = VALUE_COUNT, .min = (low), .max = (high)
 #define SIZE(low)                   .type = VALUE_SIZE, .min = (low), .max = 1ull << 50
 #define SIZE_FOR(field)                                                                            \
-    .type = VALUE_SIZE_FOR, .min = 1, .max = 1ull << 50, .second = offsetof(struct config, field)
+    .type = VALUE_SIZE_FOR, .min = 0, .max = 1ull << 50, .second = offsetof(struct config, field)
 #define DURATION(low) .type = VALUE_DURATION, .min = (low), .max = 3650ull * DAY_MS
 #define RATE          .type = VALUE_RATE
 #define CHOICE(id)    .type = VALUE_CHOICE, .words = id##_words

@@ -112,6 +112,8 @@ static void limits_in_order(void **state)
     refused("[backend]\nmax-links = 1\nlinks = 2\n", "t:3: 'links' is above 'max-links'\n");
     config_free(loads("[proxy]\nmax-request-size = 1mb\nclient-output-limit = 1mb\n"));
     config_free(loads("[proxy]\nmax-request-size = 1mb\nmax-value-size = 1mb\n"));
+    config_free(loads("[proxy]\nclient-output-limit = 0\nclient-output-soft-limit = 2gb 1s\n"));
+    config_free(loads("[proxy]\nclient-output-soft-limit = 0 0\n"));
 }
 
 static void listeners(void **state)

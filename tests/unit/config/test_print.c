@@ -42,6 +42,7 @@ static void builtin(void **state)
     assert_int_equal(config->rules[1].action, ACTION_DENY);
     assert_string_equal(config->file, "(built in)");
     config_free(config);
+    problems_free(&problems);
     struct str text = config_builtin();
     char *copy = xmalloc(text.len + 1);
     memcpy(copy, text.ptr, text.len);
