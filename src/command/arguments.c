@@ -254,11 +254,12 @@ static uint64_t pop(const struct command *command, const struct str *argv, size_
     return delete_if(argc > 2 && at_least(argv[2], POP_MANY));
 }
 
-/* LMPOP numkeys key ... LEFT [COUNT n] */
+/* LMPOP numkeys key ... LEFT [COUNT n]: a key may be called "count", but LEFT is no number. */
 static uint64_t mpop(const struct command *command, const struct str *argv, size_t argc)
 {
+    int64_t count;
     return delete_if(argc > 4 && is_word(argv[argc - 2], "count") &&
-                     at_least(argv[argc - 1], POP_MANY));
+                     str_to_int(argv[argc - 1], &count) && count >= POP_MANY);
 }
 
 static uint64_t zremrangebyrank(const struct command *command, const struct str *argv, size_t argc)

@@ -136,7 +136,8 @@ def show_row(row, container=None):
 def main():
     binary = sys.argv[1] if len(sys.argv) > 1 else "redis-server"
     with live_server(binary) as connection:
-        version = re.search(r"redis_version:(\S+)", text(call(connection, "INFO", "server"))).group(1)
+        info = text(call(connection, "INFO", "server"))
+        version = re.search(r"redis_version:(\S+)", info).group(1)
         rows = read_commands(connection)
     sys.stdout.write(HEAD.format(version=version))
     for row in rows:

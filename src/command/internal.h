@@ -86,8 +86,10 @@ struct command row_read(struct arena *arena, const struct tree *row, struct str 
 /* An option word: any case, as Redis takes them. */
 static inline bool is_word(struct str arg, const char *word)
 {
-    size_t len = strlen(word); /* a constant: most words differ in length, before any call */
-    return arg.len == len && str_equal_nocase(arg, (struct str){word, len});
+    /* Length and first letter are compared here: most words end at that, before any call. */
+    size_t len = strlen(word);
+    return arg.len == len && (arg.ptr[0] | 0x20) == (word[0] | 0x20) &&
+           str_equal_nocase(arg, (struct str){word, len});
 }
 
 /* XREAD and XREADGROUP, walked as xreadCommand() in Redis' t_stream.c does: a group, a consumer

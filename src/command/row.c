@@ -95,7 +95,8 @@ static uint64_t read_categories(const struct tree *tree)
     for (size_t i = 0; is_array(tree) && i < tree->count; i++)
         if (is_text(&tree->items[i]))
             classes |= class_by_name(tree->items[i].text);
-    /* Only Redis' own categories: a server does not decide what respgate calls a drain. */
+    /* Only Redis' own categories, which come first in classes.def: a server does not decide what
+     * respgate calls a drain. */
     return classes & (CLASS_DESTRUCTIVE - 1);
 }
 
@@ -132,7 +133,8 @@ static bool read_begin(struct arena *arena, const struct tree *begin, struct key
         return read_position(spec, "index", 1, &out->index);
     }
     const struct tree *keyword = tree_get(spec, "keyword");
-    if (!type_is(begin, "keyword") || !is_text(keyword) || keyword->text.len > NAME_MAX_BYTES)
+    if (!type_is(begin, "keyword") || !is_text(keyword) || keyword->text.len == 0 ||
+        keyword->text.len > NAME_MAX_BYTES)
         return false;
     out->begin = BEGIN_KEYWORD;
     out->keyword = lower_copy(arena, keyword->text);

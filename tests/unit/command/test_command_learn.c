@@ -133,6 +133,9 @@ static void specifications_that_cannot_be_read(void **state)
         " ['m.d' 2 [+write] 0 0 0 [] [] [['flags' [] 'begin_search' ['type' 'keyword' 'spec' "
         "['keyword' 'KEYS' 'startfrom' -2]]"
         "   'find_keys' ['type' 'range' 'spec' ['lastkey' -1 'keystep' 1 'limit' 0]]]] []]"
+        " ['m.g' 2 [+write] 0 0 0 [] [] [['flags' [] 'begin_search' ['type' 'keyword' 'spec' "
+        "['keyword' '' 'startfrom' 1]]"
+        "   'find_keys' ['type' 'range' 'spec' ['lastkey' -1 'keystep' 1 'limit' 0]]]] []]"
         " ['m.e' 2 [+write] 0 0 0 [] [] [['flags' [] 'begin_search' ['type' 'index' 'spec' "
         "['index' 99999999999]]"
         "   'find_keys' ['type' 'keynum' 'spec' ['keynumidx' 0 'firstkey' 1 'keystep' 1]]]] []]"
@@ -141,7 +144,7 @@ static void specifications_that_cannot_be_read(void **state)
         "   'find_keys' ['type' 'range' 'spec' ['lastkey' 0 'keystep' 1 'limit' 0]]]] []]]");
     bool unknown;
     assert_int_equal(malformed, 0);
-    for (const char *line = "m.a x\0m.b x\0m.c x\0m.e x\0m.f x\0"; *line;
+    for (const char *line = "m.a x\0m.b x\0m.c x\0m.e x\0m.f x\0m.g x\0"; *line;
          line += strlen(line) + 1) {
         keys_of(table, line, &unknown);
         assert_true(unknown);
