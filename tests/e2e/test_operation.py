@@ -343,3 +343,10 @@ def test_no_descriptor_is_left_behind(start_gate, store):
                     other.send(b"*3\r\n$3\r\nSET")
                     other.abort()
         wait_until(lambda: descriptors() <= before + 5, "descriptors to be given back")
+
+
+def test_check_with_a_look_at_the_backend(config, store):
+    path = config(section("proxy", {"listen": "127.0.0.1:1"})
+                  + section("backend", {"url": f"redis://127.0.0.1:{store.port}"}))
+    code, out, errors = run_binary("-t", "-c", path, "--connect")
+    assert code == 0 and out.strip().splitlines()[-1] == "ok", out + errors
