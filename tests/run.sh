@@ -80,22 +80,28 @@ number() { # word text
 run_unit() { # build folder
     meson test -C "$1" --print-errorlogs --timeout-multiplier 4 >"$logs/unit" 2>&1
     code=$?
-    [ $code -eq 0 ] || cat "$logs/unit"
+    [ "$code" -eq 0 ] || cat "$logs/unit"
     ok=$(sed -n 's/^Ok: *\([0-9]*\).*/\1/p' "$logs/unit")
     bad=$(sed -n 's/^\(Fail\|Timeout\|Unexpected Pass\): *\([0-9]*\).*/\2/p' "$logs/unit" |
         awk '{ sum += $1 } END { print sum + 0 }')
-    [ $code -eq 0 ] || [ "$bad" -gt 0 ] || bad=1
+    [ "$code" -eq 0 ] || [ "$bad" -gt 0 ] || bad=1
     finish "${ok:-0}" "$bad"
 }
 
+# Runs a command, shows its output and keeps it in $logs/output; its exit code becomes $code.
+# A runner's own counts are moved in, so that only the last line of all looks like it does.
+shown() {
+    { "$@" 2>&1; echo $? >"$logs/code"; } | tee "$logs/output" |
+        sed -u 's/^[0-9]* passed, [0-9]* failed$/  &/'
+    code=$(cat "$logs/code")
+}
+
 run_pytest() { # arguments...
-    "$python" -m pytest -q -p no:cacheprovider --durations=5 "$@" >"$logs/pytest" 2>&1
-    code=$?
-    cat "$logs/pytest"
-    summary=$(grep -E '^=*.*(passed|failed|error|skipped|no tests ran).* in [0-9.]+s' "$logs/pytest" | tail -n 1)
+    shown "$python" -m pytest -q -p no:cacheprovider --durations=5 "$@"
+    summary=$(grep -E '^=*.*(passed|failed|error|skipped|no tests ran).* in [0-9.]+s' "$logs/output" | tail -n 1)
     bad=$(($(number failed "$summary") + $(number 'errors\{0,1\}' "$summary")))
     # 5: nothing was collected, which count() tells
-    [ $code -eq 0 ] || [ $code -eq 5 ] || [ $bad -gt 0 ] || bad=1
+    [ "$code" -eq 0 ] || [ "$code" -eq 5 ] || [ "$bad" -gt 0 ] || bad=1
     finish "$(number passed "$summary")" "$bad"
 }
 
@@ -104,12 +110,10 @@ run_counted() { # script: its last line is "N passed, N failed"
         finish 0 0
         return
     fi
-    sh "$1" >"$logs/counted" 2>&1
-    code=$?
-    cat "$logs/counted"
-    summary=$(tail -n 1 "$logs/counted")
+    shown sh "$1"
+    summary=$(tail -n 1 "$logs/output")
     bad=$(number failed "$summary")
-    [ $code -eq 0 ] || [ "$bad" -gt 0 ] || bad=1
+    [ "$code" -eq 0 ] || [ "$bad" -gt 0 ] || bad=1
     finish "$(number passed "$summary")" "$bad"
 }
 
