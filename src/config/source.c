@@ -127,21 +127,24 @@ static bool is_key(struct str key)
     return key.len > 0 && key.len <= KEY_MAX_LEN;
 }
 
-static size_t word_len(struct str line)
+/* Nothing of the line is shown but the name of an option: the rest may be a password, the whole
+ * line too when somebody includes the wrong file. */
+static void no_equals(const struct source *source, struct str line)
 {
-    size_t len = 0;
-    while (len < line.len && line.ptr[len] != ' ' && line.ptr[len] != '\t')
-        len++;
-    return len < KEY_MAX_LEN ? len : KEY_MAX_LEN;
+    struct str word = {line.ptr, 0};
+    while (word.len < line.len && line.ptr[word.len] != ' ' && line.ptr[word.len] != '\t')
+        word.len++;
+    if (source->section && option_find(source->section->id, word))
+        source_error(source, "no '=' behind '%.*s'", (int)word.len, word.ptr);
+    else
+        source_error(source, "no '=' in this line");
 }
 
-/* Only the first word of a line that is wrong is shown: a password may stand behind it. */
 static void option_line(struct source *source, struct str line)
 {
     const char *equals = memchr(line.ptr, '=', line.len), *error = NULL;
     if (!equals) {
-        source_error(source, "no '=' in the line that begins '%.*s'", (int)word_len(line),
-                     line.ptr);
+        no_equals(source, line);
         return;
     }
     struct str key = str_trim((struct str){line.ptr, (size_t)(equals - line.ptr)});
