@@ -157,15 +157,16 @@ for stage in $stages; do
         build build-asan -Dsanitize=true
         echo "== asan build: $(($(date +%s) - started)) s"
         RESPGATE=$root/build-asan/respgate
+        REQUEST_FILTER=$root/build-asan/tests/unit/resp/request_filter
         E2E_TIMEOUT_FACTOR=4
         ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1
         UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
-        export RESPGATE E2E_TIMEOUT_FACTOR ASAN_OPTIONS UBSAN_OPTIONS
+        export RESPGATE REQUEST_FILTER E2E_TIMEOUT_FACTOR ASAN_OPTIONS UBSAN_OPTIONS
         begin 'asan unit'
         run_unit build-asan
         begin 'asan e2e'
         run_pytest tests/e2e tests/wire --ignore=tests/e2e/node -m 'not slow'
-        unset E2E_TIMEOUT_FACTOR ASAN_OPTIONS UBSAN_OPTIONS
+        unset REQUEST_FILTER E2E_TIMEOUT_FACTOR ASAN_OPTIONS UBSAN_OPTIONS
         RESPGATE=$root/build/respgate
         ;;
     esac
