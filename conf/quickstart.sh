@@ -239,7 +239,7 @@ take_identity() {
 
 demonstrate_own() {
     step "What goes through, and what does not"
-    show SET greeting 'hello from behind respgate'
+    show SET greeting hello
     show GET greeting
     show FLUSHALL
     show GET greeting
@@ -263,13 +263,19 @@ print_hints() {
     step "Running. In another terminal:"
     cat <<EOF
 
-  export REDIS_URL=redis://${login}127.0.0.1:$port       and start your application, unchanged
-  redis-cli -p $port                              and try to break it
+  export REDIS_URL=redis://${login}127.0.0.1:$port
+      and start your application, unchanged
+  redis-cli -p $port
+      and try to break it
   tail -f $work/respgate.log
+      what respgate has to say
 
 The rules are in $work/respgate.conf. After a change:
-  $build/respgate -t -c $work/respgate.conf       checks it
-  kill -HUP $gate_pid                                  puts it in force, no client is disconnected
+
+  $build/respgate -t -c $work/respgate.conf
+      checks it
+  kill -HUP $gate_pid
+      puts it in force; no client is disconnected
 
 To keep it: copy conf/respgate.conf to /etc/respgate/, conf/respgate.service to /etc/systemd/system/.
 Ctrl-C ends respgate$([ -z "$redis_pid" ] || echo " and its Redis").
