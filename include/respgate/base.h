@@ -14,10 +14,10 @@
 #include <stdint.h>
 #include <string.h>
 
-#define must_check    __attribute__((warn_unused_result))
-#define likely(x)     __builtin_expect(!!(x), 1)
-#define unlikely(x)   __builtin_expect(!!(x), 0)
-#define ARRAY_LEN(a)  (sizeof(a) / sizeof((a)[0]))
+#define must_check                   __attribute__((warn_unused_result))
+#define likely(x)                    __builtin_expect(!!(x), 1)
+#define unlikely(x)                  __builtin_expect(!!(x), 0)
+#define ARRAY_LEN(a)                 (sizeof(a) / sizeof((a)[0]))
 #define CONTAINER(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
 /* An assertion that stays in production: our own bug, found before it answers a wrong client. */
@@ -120,6 +120,7 @@ struct chunk *chunk_new(size_t size); /* refs = 1; the usual size comes from a s
 void chunk_free(struct chunk *chunk); /* only for chunk_drop */
 /* Bytes in all chunks of this process that are alive, pooled ones included. */
 size_t chunk_total(void);
+void chunk_pool_clear(void); /* this thread's pool, before the thread ends */
 static inline struct chunk *chunk_hold(struct chunk *chunk)
 {
     chunk->refs++;

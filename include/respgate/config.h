@@ -71,6 +71,7 @@ struct config_rule {
 
 struct config {
     struct arena *arena;
+    uint32_t refs; /* owners beyond the first; atomic */
     const char *file;
     struct where *set; /* where each row of options.def was set, by index; file NULL: default */
 
@@ -143,7 +144,8 @@ struct config_overrides {
  * sockets or certificates; does read password files. */
 struct config *config_load(const char *path, const struct config_overrides *overrides,
                            struct problems *problems);
-void config_free(struct config *config);
+struct config *config_hold(struct config *config); /* one more owner */
+void config_free(struct config *config);           /* the last owner's frees */
 /* The text of the built-in configuration (conf/respgate.conf as it was at build time). */
 struct str config_builtin(void);
 /* The configuration in force as a file that loads to the same; secrets shown as "(hidden)". */

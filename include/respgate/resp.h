@@ -75,8 +75,7 @@ static inline bool scan_at_start(const struct scan *scan)
     return scan->values == 0;
 }
 /* On SCAN_END the scanner stands at the start of the next reply. */
-enum scan_status must_check scan_feed(struct scan *scan, const char *ptr, size_t len,
-                                      size_t *used);
+enum scan_status must_check scan_feed(struct scan *scan, const char *ptr, size_t len, size_t *used);
 
 /* ---- writing (write.c) -------------------------------------------------------------------- */
 
@@ -89,9 +88,9 @@ void write_bulk(struct buf *buf, struct str text);
 void write_null(struct buf *buf, int resp);       /* "$-1" or "_" */
 void write_null_array(struct buf *buf, int resp); /* "*-1" or "_" */
 void write_array(struct buf *buf, size_t count);
-void write_map(struct buf *buf, size_t pairs, int resp);            /* RESP2: an array of 2n */
-void write_push(struct buf *buf, size_t count, int resp);           /* RESP2: an array */
-void write_verbatim(struct buf *buf, struct str text, int resp);    /* RESP2: a bulk */
+void write_map(struct buf *buf, size_t pairs, int resp);         /* RESP2: an array of 2n */
+void write_push(struct buf *buf, size_t count, int resp);        /* RESP2: an array */
+void write_verbatim(struct buf *buf, struct str text, int resp); /* RESP2: a bulk */
 
 /* ---- reply trees (tree.c) ----------------------------------------------------------------- */
 
@@ -101,7 +100,7 @@ struct tree {
     enum tree_type type;
     struct str text; /* STRING STATUS ERROR */
     int64_t integer;
-    size_t count;    /* ARRAY */
+    size_t count; /* ARRAY */
     struct tree *items;
 };
 /* One whole reply as a tree in the arena, or NULL when the bytes are not exactly one. */

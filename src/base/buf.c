@@ -46,7 +46,12 @@ void buf_free(struct buf *buf)
 static size_t utf8_len(const unsigned char *ptr, size_t left)
 {
     unsigned char first = ptr[0], low = 0x80, high = 0xbf;
-    size_t len = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+    size_t len = first < 0x80   ? 1
+                 : first < 0xc2 ? 0
+                 : first < 0xe0 ? 2
+                 : first < 0xf0 ? 3
+                 : first < 0xf5 ? 4
+                                : 0;
     if (len == 0 || len > left)
         return 0;
     if (first == 0xe0)

@@ -48,6 +48,21 @@ void chunk_free(struct chunk *chunk)
     free(chunk);
 }
 
+void chunk_pool_clear(void)
+{
+    while (pool.count) {
+        struct chunk *chunk = pool.chunks[--pool.count];
+        __atomic_fetch_sub(&total_bytes, sizeof(*chunk) + chunk->size, __ATOMIC_RELAXED);
+        free(chunk);
+    }
+    while (pool.nodes) {
+        struct span_node *next = pool.nodes->next;
+        free(pool.nodes);
+        pool.nodes = next;
+    }
+    pool.node_count = 0;
+}
+
 struct span span_copy(const char *ptr, size_t len)
 {
     struct chunk *chunk = chunk_new(len);

@@ -291,8 +291,14 @@ struct config *config_load(const char *path, const struct config_overrides *over
     return config_read("(built in)", &builtin, overrides, problems);
 }
 
+struct config *config_hold(struct config *config)
+{
+    __atomic_fetch_add(&config->refs, 1, __ATOMIC_RELAXED);
+    return config;
+}
+
 void config_free(struct config *config)
 {
-    if (config)
+    if (config && __atomic_fetch_sub(&config->refs, 1, __ATOMIC_ACQ_REL) == 0)
         arena_free(config->arena);
 }

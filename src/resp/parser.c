@@ -1,13 +1,14 @@
 /* parser.c - the life of a parser: bytes in, slices to the reader, what is kept while it waits. */
 #include "parser.h"
 
+#include <sds.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum {
     /* hiredis moves the rest of its buffer down after every KiB: keep the rest short. */
     SLICE = 4 * 1024,
-    PARK_LIMIT = 4 * 1024, /* a shorter part of a request does not hold a whole chunk */
+    PARK_LIMIT = 4 * 1024, /* fewer waiting bytes do not hold on to larger buffers */
 };
 
 enum request_status parser_fail(struct parser *parser, const char *text)
@@ -28,9 +29,7 @@ static void rest_add(struct parser *parser, const char *ptr, size_t len)
     struct chunk *rest = parser->rest;
     size_t have = rest_len(parser);
     if (!rest || rest->size - rest->used < len) {
-        /* at least half of it stays free, so that moves do not add up */
-        size_t size =
-            have + len <= (have ? CHUNK_SIZE / 2 : CHUNK_SIZE) ? CHUNK_SIZE : 2 * have + len;
+        size_t size = have ? 2 * (have + len) : len; /* half stays free: moves do not add up */
         struct chunk *to = chunk_new(size < CHUNK_SIZE ? CHUNK_SIZE : size);
         if (have)
             memcpy(to->data, rest->data + parser->rest_at, have);
@@ -124,19 +123,23 @@ void parser_reset(struct parser *parser)
     parser->reader = reader_new(parser);
 }
 
-static size_t partial_len(const struct parser *parser)
-{
-    return parser->step == STEP_START ? 0 : request_len(parser);
-}
-
-/* Nothing more to do until bytes come, and that may take long. */
+/* Nothing more to do until bytes come. An idle parser stays warm for the next client; one that
+ * waits may do so for long, and thousands may, so it keeps little more than what it waits with. */
 static void parser_park(struct parser *parser)
 {
-    size_t have = partial_len(parser);
-    if (parser->step == STEP_START)
+    redisReader *reader = parser->reader;
+    size_t unread = reader->len - reader->pos;
+    if (parser->step == STEP_START) {
         args_clear(&parser->args);
-    else if (parser->chunk->size == CHUNK_SIZE && have < PARK_LIMIT)
-        request_move(parser, 2 * have + 64);
+        if (unread == 0)
+            return;
+        chunk_drop(parser->chunk);
+        parser->chunk = NULL;
+    } else if (parser->chunk->size == CHUNK_SIZE && request_len(parser) < PARK_LIMIT) {
+        request_move(parser, 2 * request_len(parser) + 64);
+    }
+    if (unread < PARK_LIMIT && sdsalloc(reader->buf) > 4 * PARK_LIMIT)
+        reader_shrink(reader);
 }
 
 enum request_status parser_next(struct parser *parser, const struct request_limits *limits,
@@ -167,6 +170,8 @@ bool parser_idle(const struct parser *parser)
 size_t parser_waiting(const struct parser *parser)
 {
     size_t unread = parser->reader->len - parser->reader->pos;
-    size_t views = parser->step == STEP_START ? 0 : parser->args.argc * sizeof(struct str);
-    return partial_len(parser) + views + unread + rest_len(parser);
+    size_t waiting = unread + rest_len(parser);
+    if (parser->step != STEP_START)
+        waiting += request_len(parser) + parser->args.argc * sizeof(struct str);
+    return waiting;
 }

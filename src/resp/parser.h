@@ -94,6 +94,7 @@ enum request_status must_check judge_argument(struct parser *parser, char *at, s
 
 extern redisReplyObjectFunctions request_functions;
 void reader_skip(redisReader *reader, size_t len);
+void reader_shrink(redisReader *reader); /* its buffer keeps only what is unread */
 enum request_status must_check request_next(struct parser *parser, struct request *out);
 enum request_status must_check inline_next(struct parser *parser, char *at, size_t len,
                                            struct request *out);

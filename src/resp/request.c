@@ -80,16 +80,15 @@ void reader_skip(redisReader *reader, size_t len)
     reader->len = sdslen(reader->buf);
 }
 
-/* One large value must not make a parser large for ever. */
-static void reader_shrink(redisReader *reader)
+void reader_shrink(redisReader *reader)
 {
-    if (reader->pos != reader->len)
-        return;
-    sdsfree(reader->buf);
-    reader->buf = sdsempty();
-    if (!reader->buf)
+    sds unread = sdsnewlen(reader->buf + reader->pos, reader->len - reader->pos);
+    if (!unread)
         die("out of memory");
-    reader->pos = reader->len = 0;
+    sdsfree(reader->buf);
+    reader->buf = unread;
+    reader->len -= reader->pos;
+    reader->pos = 0;
 }
 
 static enum request_status reader_run(struct parser *parser, struct request *out)
@@ -104,7 +103,8 @@ static enum request_status reader_run(struct parser *parser, struct request *out
     if (!reply)
         return REQUEST_MORE;
     ASSERT(parser->args.argc == parser->count);
-    if (unlikely(request_len(parser) > READER_KEEP))
+    /* one large value must not make a parser large for ever */
+    if (unlikely(request_len(parser) > READER_KEEP) && reader->pos == reader->len)
         reader_shrink(reader);
     return request_finish(parser, out);
 }

@@ -136,19 +136,20 @@ static void test_error_stays(void **state)
     parser_free(parser);
 }
 
-/* Clients that stop in the middle must not hold a chunk of the usual size each. */
-static void test_waiting_clients_are_small(void **state)
+/* Clients that stop in the middle, after `part` bytes of a request, must not hold a chunk of the
+ * usual size each. */
+static void waiting_check(size_t part)
 {
-    enum { COUNT = 200 };
+    enum { COUNT = 200, PIPELINE = 500 };
     static struct parser *parsers[COUNT];
     size_t before = chunk_total();
     for (int i = 0; i < COUNT; i++) {
         struct buf many = {0};
-        for (int n = 0; n < 500; n++)
+        for (int n = 0; n < PIPELINE; n++)
             buf_text(&many, get);
-        buf_add(&many, get, GET_LEN - 3);
+        buf_add(&many, get, part);
         parsers[i] = parser_with(buf_view(&many));
-        for (int n = 0; n < 500; n++) {
+        for (int n = 0; n < PIPELINE; n++) {
             struct request request = request_ready(parsers[i]);
             span_drop(&request.bytes);
         }
@@ -157,12 +158,18 @@ static void test_waiting_clients_are_small(void **state)
     }
     assert_true(chunk_total() - before < COUNT * 512 + 16 * CHUNK_SIZE);
     for (int i = 0; i < COUNT; i++) {
-        parser_feed(parsers[i], get + GET_LEN - 3, 3);
+        parser_feed(parsers[i], get + part, GET_LEN - part);
         struct request request = request_ready(parsers[i]);
         assert_memory_equal(request.bytes.ptr, get, GET_LEN);
         span_drop(&request.bytes);
         parser_free(parsers[i]);
     }
+}
+
+static void test_waiting_clients_are_small(void **state)
+{
+    for (size_t part = 1; part < GET_LEN; part++)
+        waiting_check(part);
 }
 
 /* An announced count allocates nothing. */

@@ -1,0 +1,541 @@
+/*
+ * proxy.h - the central types: who owns what, from client to backend and back.
+ *
+ *   proxy  1 -- n  worker (a thread's world)
+ *   worker 1 -- n  client          1 -- 1 node (the backend as this worker sees it)
+ *   node   1 -- n  pool (a class of links: identity, RESP version, db)
+ *   pool   1 -- 1  shared link, 0 -- n pinned links, each idle (warm) or owned by one client
+ *   req    in exactly one client's queue and at most one of: a link's queue, its pool's parked
+ *
+ * Threads share only immutable, counted snapshots and counters written by one thread; all else
+ * goes by mail. Nobody keeps pointers into a snapshot across turns, only ids and names.
+ */
+#ifndef RESPGATE_PROXY_H
+#define RESPGATE_PROXY_H
+
+#include "respgate/command.h"
+#include "respgate/config.h"
+#include "respgate/net.h"
+#include "respgate/policy.h"
+#include "respgate/resp.h"
+
+struct worker;
+struct client;
+struct link;
+
+/* ---- tables ---------------------------------------------------------------------------------- */
+
+enum stat_id {
+#define STAT(id, name, help) STAT_##id,
+#include "respgate/stats.def"
+#undef STAT
+    STAT_COUNT
+};
+const char *stat_name(enum stat_id stat);
+const char *stat_help(enum stat_id stat);
+
+enum reason {
+#define REASON(id, text) REASON_##id,
+#include "respgate/reasons.def"
+#undef REASON
+    REASON_COUNT
+};
+const char *reason_text(enum reason reason);
+
+/* ---- snapshot (snapshot.c) ----------------------------------------------------------------------
+ */
+
+/* What a command needs beyond being forwarded; worked out once for each snapshot. */
+enum {
+    TRAIT_NO_TIMEOUT = 1u << 0, /* scripts, @memory-heavy, blocking: may rightly take long */
+    TRAIT_MAY_BLOCK = 1u << 1,  /* ask command_blocks() */
+    TRAIT_READ = 1u << 2,       /* may be sent again when its link died */
+    TRAIT_NAMES = 1u << 3,      /* carries names (consumers, channels): limits_names() */
+};
+
+/* Configuration, rules and command facts, made whole at start, at each SIGHUP and when commands
+ * are learned; counted, immutable, shared by all threads. */
+struct snapshot {
+    int refs; /* atomic */
+    uint64_t generation;
+    struct config *config;
+    const struct command_table *commands; /* lives as long as the process */
+    struct policy *policy;
+    struct tls_context *listen_tls;  /* NULL: no tls:// listener */
+    struct tls_context *backend_tls; /* NULL: plain */
+    uint8_t *traits;                 /* by command id */
+    uint8_t *session;                /* by command id: row of the session table, 0 none */
+};
+/* Takes over a reference to config. NULL with problems when something does not fit. */
+struct snapshot *snapshot_new(struct config *config, const struct command_table *commands,
+                              struct problems *problems);
+struct snapshot *snapshot_hold(struct snapshot *snapshot);
+void snapshot_drop(struct snapshot *snapshot);
+
+/* ---- identity (identity.c)
+ * ----------------------------------------------------------------------- */
+
+/* A name and password at the backend, of one worker. Interned: same credentials, same pointer. */
+struct identity {
+    struct list node;
+    uint32_t refs;
+    uint8_t digest[DIGEST_SIZE]; /* keyed: finds the identity without comparing secrets */
+    char *username, *password;   /* both NULL: does not log in */
+    uint64_t verified; /* loop ms of the last login that was accepted; 0: none, or refused since */
+};
+/* username NULL: the default user. */
+struct identity *identity_get(struct worker *worker, const char *username, struct str password);
+struct identity *identity_none(struct worker *worker); /* the one that does not log in */
+struct identity *identity_hold(struct identity *identity);
+void identity_drop(struct identity *identity);
+
+/* ---- requests in flight (req.c)
+ * -------------------------------------------------------------------- */
+
+/* What respgate itself does with the reply, beyond handing it on. */
+enum req_kind {
+    REQ_FORWARD,
+    REQ_INTERNAL, /* respgate's own question: reply goes to done() */
+    REQ_MULTI,
+    REQ_QUEUED,
+    REQ_EXEC,
+    REQ_WATCH,
+    REQ_BLOCK,     /* BLPOP and kin: the pin ends with the reply */
+    REQ_SUBSCRIBE, /* answered once for each channel */
+    REQ_MONITOR,
+    REQ_TRACKING,
+    REQ_KIND_COUNT
+};
+enum req_state { REQ_LOCAL, REQ_PARKED, REQ_SENT, REQ_DONE };
+
+struct req {
+    struct req *next_client; /* the client's queue, in the order of its requests */
+    struct req *next_link;   /* the link's queue, or the pool's parked ones */
+    struct client *client;   /* NULL: it left or was answered; the reply is read and dropped */
+    struct span bytes;       /* kept while the request might have to be sent (again) */
+    struct spans reply;      /* waits here until the req is its client's first */
+    void (*done)(struct req *req, struct link *link, struct str reply); /* REQ_INTERNAL; reply.ptr
+                                                                           NULL: the link died */
+    void *context;
+    uint64_t offset; /* of its first byte in the link's stream: below conn.written it was begun */
+    uint64_t since;  /* loop ms: parked, then written */
+    size_t size;
+    uint32_t expect; /* by kind: confirmations still to come, db of EXEC + 1, TRACKING_ON or OFF */
+    uint8_t aux;     /* REQ_SUBSCRIBE: kind of subscription */
+    bool begun;      /* part of its reply has left for the client */
+    uint16_t command;
+    uint8_t kind, state, traits;
+    bool mute; /* CLIENT REPLY OFF or SKIP: nothing reaches the client */
+};
+enum { TRACKING_OFF, TRACKING_ON };
+struct req *req_new(struct worker *worker);
+void req_free(struct worker *worker, struct req *req);
+
+struct req_queue {
+    struct req *head, *tail;
+    size_t count;
+};
+
+/* ---- node and pool (pool.c)
+ * -------------------------------------------------------------------------- */
+
+struct node {
+    struct worker *worker;
+    struct list pools;
+    const char *name;  /* "redis": what clients may see; addresses go to the log only */
+    uint32_t failures; /* dials failed in a row: backoff */
+    uint64_t retry_at; /* loop ms before which nothing is dialled */
+    size_t parked_bytes;
+    uint32_t ready_links;
+    bool is_up;
+    bool no_hello;                /* a server before Redis 6: AUTH alone */
+    char server[32], version[32]; /* from HELLO; "" before the first login */
+};
+
+/* One class of links: same node, identity, RESP version and db, so that replies pass untranslated
+ * and no client's SELECT or HELLO reaches another. */
+struct pool {
+    struct list node_entry;
+    struct node *node;
+    struct identity *identity;
+    int db;
+    int resp;
+    uint32_t clients;    /* that use this class */
+    struct link *shared; /* dialling or ready; NULL: none */
+    struct req_queue parked;
+    struct list pin_waiters; /* clients, by client.wait_entry */
+    struct list login_waiters;
+    struct list idle;  /* warm pinned links, newest first */
+    struct list links; /* all links but the idle ones */
+    uint32_t pin_dialing;
+    char refusal[256]; /* the backend's error to our login, "" when none; without '-' */
+    bool noauth;       /* the store wants a login this identity does not have */
+    uint64_t unused;   /* loop ms since when nobody uses it */
+};
+struct pool *pool_get(struct node *node, struct identity *identity, int resp, int db);
+void pool_join(struct client *client, struct pool *pool); /* client->pool := pool, counted */
+
+enum pool_answer { POOL_READY, POOL_WAIT, POOL_REFUSED, POOL_AWAY, POOL_FULL };
+enum { DB_MAX = 1000000 }; /* dbs are numbers a class is made for: no dial for nonsense */
+/* Whether a client of this class can be served: used by AUTH, HELLO, SELECT. WAIT: the client is
+ * queued and resumed. REFUSED: pool->refusal tells. */
+enum pool_answer pool_verify(struct pool *pool, struct client *client);
+/* A pinned link for the client: READY sets client->pinned; WAIT queues the client. */
+enum pool_answer pool_pin(struct pool *pool, struct client *client, bool for_multi);
+/* Gives the client's pinned link back: warm when clean, else reset or closed. */
+void pool_unpin(struct client *client);
+/* Sends on the shared link, or parks. False: beyond park-limit, the req was not taken. */
+bool must_check pool_send(struct pool *pool, struct req *req);
+void pool_link_ready(struct link *link);
+void pool_link_gone(struct link *link, bool expected, const char *reason);
+void pool_link_refused(struct link *link);
+void pool_want_shared(struct pool *pool); /* dials when there is none and dialling is allowed */
+bool pool_known(const struct node *node, int db); /* the backend has accepted this db before */
+void pool_restore(struct client *client);
+void pool_forget_waiter(struct client *client);
+void node_init(struct node *node, struct worker *worker);
+void node_tick(struct node *node);
+void node_close(struct node *node); /* closes all links; their memory goes with the loop's turns */
+void node_free(struct node *node);
+
+/* ---- link (link.c, login.c)
+ * ---------------------------------------------------------------------------- */
+
+enum link_role { LINK_SHARED, LINK_PINNED };
+enum link_state { LINK_DIALING, LINK_LOGIN, LINK_READY, LINK_RESETTING, LINK_CLOSED };
+enum frame_target { FRAME_NONE, FRAME_REQ, FRAME_PUSH, FRAME_DROP };
+
+/* One backend connection. */
+struct link {
+    struct conn conn;
+    struct pool *pool;
+    struct list entry;    /* pool->links or pool->idle */
+    struct client *owner; /* pinned: whose; NULL: warm or shared */
+    uint64_t id;          /* for the log */
+    uint64_t backend_id;  /* the backend's CLIENT ID of this connection; 0 unknown */
+    struct req_queue sent;
+    struct req *expire; /* first of `sent` whose request-timeout may still come */
+    struct scan scan;
+    struct span carry;   /* the beginning of a reply too short to be told what it is */
+    uint64_t queued;     /* bytes ever given to conn */
+    uint64_t since;      /* loop ms: dialled, then when it became idle */
+    uint64_t heard;      /* loop ms of the last byte from the backend */
+    uint32_t subscribed; /* confirmed subscriptions: from then on pushes may come */
+    uint8_t role, state, frame;
+    uint8_t login_steps;         /* replies of the login still to come */
+    bool dirty;                  /* state a client left on it: needs a reset before anyone else */
+    bool frame_error, frame_nil; /* of the reply now passing */
+    bool refused, retry_login;   /* of the login under way */
+    bool dialing;                /* counted in pool->pin_dialing */
+    bool counted;                /* counted in node->ready_links */
+    bool monitor;                /* a stream nobody can end */
+    struct client *paused_for;   /* reading waits for this client to take what it has */
+};
+struct link *link_dial(struct pool *pool, enum link_role role);
+/* Appends to the link's queue and writes this turn. */
+void link_send(struct link *link, struct req *req);
+/* respgate's own command; done is called once, with the reply or with ptr NULL. */
+void link_ask(struct link *link, struct span command,
+              void (*done)(struct req *, struct link *, struct str), void *context);
+void link_close(struct link *link, enum reason reason, const char *detail);
+void link_expire(struct link *link, uint64_t now); /* request-timeout */
+void link_reset(struct link *link);                /* RESET and a new login; then pool_link_ready */
+void link_login(struct link *link);
+const char *
+link_who(const struct link *link); /* "link=3 node=redis": static, until the next call */
+
+/* ---- client (client.c)
+ * ------------------------------------------------------------------------------------ */
+
+enum client_state {
+    CLIENT_HANDSHAKE, /* TLS or PROXY header */
+    CLIENT_IDLE,      /* nothing in flight, nothing half read */
+    CLIENT_BUSY,      /* requests in flight, or half a request read */
+    CLIENT_WAITING,   /* its next request waits: client->wait tells for what */
+    CLIENT_LEAVING,   /* reads no more; goes when all is answered and written */
+    CLIENT_CLOSED,
+    CLIENT_STATES
+};
+enum client_wait {
+    WAIT_NONE,
+    WAIT_DRAIN,  /* all earlier requests must be answered before the next goes another way */
+    WAIT_PIN,    /* a pinned link */
+    WAIT_LOGIN,  /* a link of its new class */
+    WAIT_TIME,   /* client->wait_until */
+    WAIT_ANSWER, /* another worker or respgate's own question */
+    WAIT_ROOM,   /* its own requests in flight are too many (max-queued) */
+};
+/* Why a client has a pinned link. */
+enum {
+    PIN_MULTI = 1u << 0,
+    PIN_WATCH = 1u << 1,
+    PIN_BLOCK = 1u << 2,
+    PIN_SUBSCRIBE = 1u << 3,
+    PIN_TRACKING = 1u << 4,
+    PIN_MONITOR = 1u << 5,
+    PIN_NO_TOUCH = 1u << 6,
+    PIN_WAIT = 1u << 7,
+};
+
+/* The command a client is at: between parsing and being sent or answered. */
+struct call {
+    struct request request;
+    const struct command *command;
+    const struct key_ref *keys; /* in the worker's scratch: only while the pipeline runs */
+    size_t key_count;
+    bool keys_unknown;
+    bool active;
+    bool to_pinned; /* goes to the pinned link though its command ends the reason for one */
+    bool selects;   /* a SELECT queued in MULTI */
+    bool throttled; /* its login attempt has waited already */
+    uint8_t stage;  /* where the pipeline goes on */
+    uint8_t kind;   /* enum req_kind, chosen by the session */
+    uint8_t pin;    /* reasons this command adds */
+    uint8_t aux;
+    uint32_t expect;
+    int phase; /* for session handlers that wait and are called again */
+};
+
+struct transaction {
+    struct spans queued; /* the commands as sent, to be judged again */
+    size_t count;
+    uint64_t generation; /* of the rules they were queued under */
+    int64_t db;          /* where the next queued command runs: SELECT may be queued */
+    bool selected;       /* a SELECT was queued */
+    bool aborted;        /* EXEC must answer EXECABORT */
+    bool lost;           /* its link died, or there was none */
+};
+
+struct client {
+    struct conn conn;
+    struct worker *worker;
+    struct list entry;      /* of worker->clients[state] */
+    struct list wait_entry; /* of a pool's waiters */
+    uint64_t id;
+    struct subject subject; /* subject.user points to user_name */
+    char *user_name;        /* as logged in; NULL: not */
+    bool user_admin;
+    struct identity *identity;
+    struct pool *pool;     /* its class */
+    struct parser *parser; /* lent while bytes wait */
+    struct call call;
+    struct req_queue queue; /* in the order of requests; replies leave in this order */
+    size_t queued_bytes;
+    const void *lane; /* where the requests in flight went: a pool or a pinned link */
+    struct link *pinned;
+    uint32_t pins;
+    struct transaction *transaction;
+    struct subscriptions *subscriptions; /* subscribe.c */
+    uint64_t watched_keys;
+    bool watch_lost; /* a watched link died: the next EXEC answers nil */
+    int db;
+    uint8_t resp;
+    uint8_t state, wait;
+    bool reply_off, skip_next, skip_this; /* CLIENT REPLY */
+    bool no_evict;
+    bool authenticated; /* to respgate, when there are [user] sections */
+    bool resume;        /* the next turn is for the waiting call, not for the socket */
+    bool is_tls;
+    bool eof; /* the client will send no more */
+    uint16_t last_command;
+    char *name, *lib_name, *lib_ver;
+    uint64_t wait_until;
+    uint64_t created, active; /* loop ms */
+    uint64_t request_since;   /* loop ms when the unfinished request began */
+    uint64_t soft_since;      /* loop ms since when output is above the soft limit */
+    struct address door;      /* counted under this address */
+    char *user_counted;       /* and under this user */
+    struct pool *wait_pool;   /* in whose list of waiters it is */
+    uint64_t waiting_since;
+    bool pin_multi, pin_full; /* its last try for a pinned link */
+    bool restoring;           /* its subscriptions wait for a new link */
+    bool tracking;
+    bool lost_write;              /* while a dead link's requests are sorted */
+    struct span tracking_command; /* to set tracking up again */
+};
+void client_new(struct worker *worker, int fd, bool tls, const struct address *door);
+void client_move(struct client *client, enum client_state state);
+void client_close(struct client *client, enum reason reason);
+void client_leave(struct client *client, enum reason reason); /* after what is under way */
+void client_wait(struct client *client, enum client_wait wait);
+void client_resume(struct client *client); /* its waiting call goes on, later in this turn */
+const char *client_who(const struct client *client); /* "client=7 addr=... user=app" */
+/* Local answers keep the order of requests: behind what is in flight they wait. */
+void client_reply(struct client *client, const struct buf *reply);
+void client_reply_text(struct client *client, const char *reply); /* with CRLF */
+void client_reply_error(struct client *client, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void client_enqueue(struct client *client, struct req *req);
+void client_answer_req(struct client *client, struct req *req, const char *error); /* and forget */
+void client_advance(struct client *client); /* after its first req changed */
+void client_set_identity(struct client *client, struct identity *identity, const char *user);
+void client_push(struct client *client, struct span span);          /* bytes between replies */
+bool client_check_output(struct client *client, struct link *link); /* false: it was closed */
+void client_check_pins(
+    struct client *client); /* gives the pinned link back when it is not needed */
+void client_pin_lost(struct client *client);
+void client_reply_away(struct client *client);
+void client_reply_failed(struct client *client, struct link *link, const char *ptr, size_t len);
+void client_set_name(struct client *client, struct str name);
+bool client_name_valid(struct str name);
+#define CLIENT_NAME_ERROR                                                                          \
+    "-ERR Client names cannot contain spaces, newlines or special characters.\r\n"
+bool client_authenticated(const struct client *client);
+void call_begin(struct client *client);
+void call_end(struct client *client);
+void kind_lost(struct client *client, const struct req *req); /* its reply will never come */
+void address_text(const struct address *address, char out[64]);
+struct str address_key(const struct address *address, char room[24]);
+void client_tick(struct client *client, uint64_t now);
+
+/* ---- the path of a request (pipeline.c and its stages)
+ * ------------------------------------------------------ */
+
+enum step {
+    NEXT,     /* go on with the next stage */
+    ANSWERED, /* replied here; done */
+    PARKED,   /* waits; client_resume goes on at the same stage */
+    SENT,     /* in flight */
+    CLOSED,   /* the client is gone */
+};
+enum step pipeline_run(struct client *client);
+enum step session_run(struct client *client, struct call *call); /* session.c */
+uint8_t session_row(const char *command);                        /* for snapshot_new */
+/* Judges under the worker's current rules. False: refused, out holds the error text. */
+bool must_check judge_call(struct client *client, const struct call *call, int64_t db,
+                           struct buf *out);
+size_t call_keys(struct worker *worker, struct call *call);
+bool limits_has_names(const char *command);
+enum step limits_check(struct client *client, struct call *call);
+enum step reply_unknown(struct client *client, struct call *call);
+enum step reply_no_pin(struct client *client, struct call *call, enum pool_answer answer);
+
+/* Replies (reply.c). */
+void reply_begin(struct link *link, const char *ptr, size_t len);
+void reply_bytes(struct link *link, struct chunk *chunk, const char *ptr, size_t len, bool last);
+void reply_end(struct link *link);
+
+/* Transactions (transaction.c). */
+enum step transaction_multi(struct client *client, struct call *call);
+enum step transaction_exec(struct client *client, struct call *call);
+enum step transaction_discard(struct client *client, struct call *call);
+enum step transaction_watch(struct client *client, struct call *call);
+enum step transaction_unwatch(struct client *client, struct call *call);
+enum step transaction_queue(struct client *client, struct call *call);
+void transaction_abort(struct client *client);
+void transaction_end(struct client *client);
+void transaction_link_lost(struct client *client);
+void transaction_start_lost(struct client *client);
+void transaction_refused(struct client *client);
+void transaction_executed(struct client *client, struct link *link, const struct req *req);
+
+/* Subscriptions (subscribe.c). */
+enum step subscribe_run(struct client *client, struct call *call);
+enum frame_target subscribe_frame(struct link *link, const char *ptr, size_t len);
+void subscriptions_free(struct client *client);
+size_t subscriptions_count(const struct client *client, int kind); /* -1: all kinds */
+void subscriptions_restore(struct client *client);
+bool subscribe_more(const struct link *link, struct req *req); /* more confirmations will come */
+void subscribe_done(struct client *client);
+void tracking_done(struct client *client, const struct link *link, const struct req *req);
+
+/* Logins of clients (auth.c). */
+enum step auth_run(struct client *client, struct call *call);
+enum step hello_run(struct client *client, struct call *call);
+void auth_initial(struct client *client);
+void auth_forget(struct client *client);
+void auth_failures_free(struct worker *worker);
+
+/* CLIENT (client_command.c). */
+enum step client_command_run(struct client *client, struct call *call);
+
+/* ---- worker and proxy (worker.c, proxy.c)
+ * --------------------------------------------------------------------- */
+
+enum { PARSER_POOL = 32, WORKERS_MAX = 64, REQ_POOL = 4096 };
+
+struct worker {
+    struct loop loop; /* first: a loop is cast back to its worker */
+    struct proxy *proxy;
+    uv_thread_t thread;
+    unsigned index;
+    struct snapshot *snapshot;
+    struct node node;
+    struct list clients[CLIENT_STATES];
+    struct list identities;
+    struct identity *identity_none, *identity_backend, *identity_control;
+    uint8_t identity_key[DIGEST_SIZE];
+    struct parser *parsers[PARSER_POOL];
+    unsigned parser_count;
+    struct req *free_reqs;
+    unsigned free_req_count;
+    struct chunk *rx; /* where backend reads go */
+    char *scratch;    /* where client reads go */
+    struct key_ref *keys;
+    size_t key_room;
+    struct list auth_failures; /* by address */
+    unsigned auth_failure_count;
+    uint64_t client_seq, link_seq;
+    uint64_t client_count; /* read by the main thread: who has least */
+    uint64_t handshakes;
+    uint64_t next_scan;
+    uint64_t log_window, log_count; /* refusals logged this second */
+    uint64_t trim_at;
+    size_t trim_total;
+    uint64_t commands_asked; /* id of the link that was asked for COMMAND */
+    bool draining, drained;
+    uint64_t drain_until;
+    uint64_t stats[STAT_COUNT];
+};
+static inline void count(struct worker *worker, enum stat_id stat)
+{
+    __atomic_store_n(&worker->stats[stat], worker->stats[stat] + 1, __ATOMIC_RELAXED);
+}
+static inline void count_add(struct worker *worker, enum stat_id stat, uint64_t n)
+{
+    __atomic_store_n(&worker->stats[stat], worker->stats[stat] + n, __ATOMIC_RELAXED);
+}
+enum { SCRATCH_SIZE = 64 * 1024 };
+void worker_start(struct worker *worker, struct proxy *proxy, unsigned index);
+void worker_give_client(struct worker *worker, int fd, bool tls, const struct address *door);
+void worker_give_snapshot(struct worker *worker, struct snapshot *snapshot);
+void worker_drain(struct worker *worker);
+void worker_identities(struct worker *worker);
+void control_tick(struct worker *worker);
+struct parser *worker_parser(struct worker *worker);
+void worker_parser_back(struct worker *worker, struct parser *parser);
+struct client *worker_client(struct worker *worker, uint64_t id); /* by id, or NULL */
+
+/* The process. Owned by the main thread; workers read what is marked. */
+struct proxy {
+    struct loop loop; /* main: accepts, signals, reload, learning */
+    struct worker *workers;
+    unsigned worker_count;
+    struct snapshot *snapshot; /* main's own reference */
+    struct config_overrides overrides;
+    const char *config_path;
+    struct listener **listeners;
+    size_t listener_count;
+    struct tally *addresses;          /* clients by address */
+    struct tally *users;              /* clients by user */
+    uint64_t dial_next;               /* GCRA of dial-rate, atomic, ns */
+    int64_t pinned, links;            /* atomic: of all workers */
+    uint64_t refused, refused_logged; /* clients turned away at the door */
+    uint64_t reloads, reload_failures;
+    uint8_t learned_digest[DIGEST_SIZE]; /* of the COMMAND reply the table was made from */
+    uv_signal_t signals[4];
+    bool draining;
+    unsigned workers_done;
+    double accept_tokens;
+    uint64_t accept_last;
+};
+/* Runs until SIGTERM; the exit code. */
+int proxy_run(struct snapshot *snapshot, const char *config_path,
+              const struct config_overrides *overrides);
+bool proxy_dial_allowed(struct proxy *proxy, double rate);
+/* Worker to main: a COMMAND reply of the backend, to learn from. */
+void proxy_learn(struct proxy *proxy, struct str reply);
+void proxy_worker_done(struct worker *worker);
+void proxy_client_gone(struct worker *worker, const struct address *address);
+
+#endif

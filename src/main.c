@@ -1,0 +1,127 @@
+/* main.c - the command line and the order of the start. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "respgate/proxy.h"
+
+static const char usage[] =
+    "respgate - a gate in front of Redis: refuses what destroys, forwards the rest\n"
+    "\n"
+    "  respgate -c FILE                 run in the foreground with this configuration\n"
+    "  respgate -t -c FILE              check it: \"ok\", or every mistake as FILE:LINE: text\n"
+    "  respgate --listen 6380 --backend redis://127.0.0.1:6379\n"
+    "                                   no file needed: the shipped rules are in force\n"
+    "\n"
+    "  -c, --config FILE                configuration file (see conf/README.md)\n"
+    "  -t, --test                       check the configuration and exit\n"
+    "      --listen ADDRESS             instead of [proxy] listen: PORT (on 127.0.0.1), "
+    "HOST:PORT,\n"
+    "                                   tls://HOST:PORT, unix:/PATH\n"
+    "      --backend URL                instead of [backend] url: redis://, rediss://, unix://;\n"
+    "                                   also from the environment: RESPGATE_BACKEND\n"
+    "      --print-config               print the configuration in force and exit\n"
+    "      --version                    print the version and exit\n"
+    "  -h, --help                       this text\n"
+    "\n"
+    "Signals: SIGHUP reloads the configuration (all or nothing), SIGTERM and SIGINT drain and exit "
+    "0,\n"
+    "SIGUSR1 reopens the log file.\n";
+
+struct command_line {
+    const char *config;
+    struct config_overrides overrides;
+    bool test, print_config;
+};
+
+/* A URL may hold a password: others must not read it in the process list. */
+static const char *hidden_copy(char *arg)
+{
+    char *copy = xstrdup(arg);
+    memset(arg, 'x', strlen(arg));
+    return copy;
+}
+
+/* -1: go on; else the exit code. */
+static int read_command_line(int argc, char **argv, struct command_line *line)
+{
+    enum { LISTEN = 256, BACKEND, PRINT_CONFIG, VERSION };
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"test", no_argument, NULL, 't'},
+        {"listen", required_argument, NULL, LISTEN},
+        {"backend", required_argument, NULL, BACKEND},
+        {"print-config", no_argument, NULL, PRINT_CONFIG},
+        {"version", no_argument, NULL, VERSION},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    char *from_env = getenv("RESPGATE_BACKEND");
+    if (from_env && *from_env) {
+        line->overrides.backend = hidden_copy(from_env);
+        unsetenv("RESPGATE_BACKEND");
+    }
+    for (int option; (option = getopt_long(argc, argv, "c:th", options, NULL)) != -1;) {
+        switch (option) {
+        case 'c': line->config = optarg; break;
+        case 't': line->test = true; break;
+        case LISTEN: line->overrides.listen = optarg; break;
+        case BACKEND: line->overrides.backend = hidden_copy(optarg); break;
+        case PRINT_CONFIG: line->print_config = true; break;
+        case VERSION: printf("respgate %s\n", RESPGATE_VERSION); return 0;
+        case 'h': fputs(usage, stdout); return 0;
+        default: fputs("Try 'respgate --help'.\n", stderr); return 1;
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "respgate: unexpected argument '%s'. Try 'respgate --help'.\n",
+                argv[optind]);
+        return 1;
+    }
+    if (!line->config && !line->overrides.backend && !line->overrides.listen && !line->test &&
+        !line->print_config) {
+        fputs(usage, stderr);
+        return 1;
+    }
+    return -1;
+}
+
+static int print_config(struct config *config)
+{
+    struct buf text = {0};
+    config_print(config, &text);
+    fwrite(text.ptr, 1, text.len, stdout);
+    buf_free(&text);
+    config_free(config);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct command_line line = {0};
+    struct problems problems = {0};
+    int code = read_command_line(argc, argv, &line);
+    if (code >= 0)
+        return code;
+    struct config *config = config_load(line.config, &line.overrides, &problems);
+    if (config && line.print_config) {
+        fwrite(problems.text.ptr, 1, problems.text.len, stderr);
+        return print_config(config);
+    }
+    struct snapshot *snapshot =
+        config ? snapshot_new(config, command_table_builtin(), &problems) : NULL;
+    fwrite(problems.text.ptr, 1, problems.text.len, stderr);
+    problems_free(&problems);
+    if (!snapshot)
+        return 1;
+    if (line.test) {
+        puts("ok");
+        snapshot_drop(snapshot);
+        return 0;
+    }
+    if (!log_open(config->log.file, config->log.level, config->log.json)) {
+        fprintf(stderr, "respgate: cannot open the log file %s\n", config->log.file);
+        return 1;
+    }
+    return proxy_run(snapshot, line.config, &line.overrides);
+}

@@ -1,0 +1,79 @@
+/* judge.c - one request before the rules: keys, verdict, refusal, and what is logged of it. */
+#include <stdlib.h>
+
+#include "respgate/proxy.h"
+
+enum { LOG_REFUSALS_MAX = 20 }; /* lines a second and worker: a flood must not fill the disk */
+
+size_t call_keys(struct worker *worker, struct call *call)
+{
+    const struct str *argv = call->request.argv;
+    size_t argc = call->request.argc;
+    call->keys_unknown = false;
+    call->key_count = command_keys(call->command, argv, argc, worker->keys, worker->key_room,
+                                   &call->keys_unknown);
+    if (unlikely(call->key_count > worker->key_room)) {
+        worker->key_room = call->key_count * 2;
+        worker->keys = xrealloc(worker->keys, worker->key_room * sizeof(*worker->keys));
+        call->key_count = command_keys(call->command, argv, argc, worker->keys, worker->key_room,
+                                       &call->keys_unknown);
+    }
+    call->keys = worker->keys;
+    return call->key_count;
+}
+
+static bool may_log(struct worker *worker)
+{
+    uint64_t window = loop_now(&worker->loop) / 1000;
+    if (worker->log_window != window) {
+        if (worker->log_count > LOG_REFUSALS_MAX)
+            log_notice(NULL, "%llu more refusals were not logged one by one",
+                       (unsigned long long)(worker->log_count - LOG_REFUSALS_MAX));
+        worker->log_window = window;
+        worker->log_count = 0;
+    }
+    return worker->log_count++ < LOG_REFUSALS_MAX;
+}
+
+bool judge_call(struct client *client, const struct call *call, int64_t db, struct buf *out)
+{
+    struct worker *worker = client->worker;
+    const struct policy *policy = worker->snapshot->policy;
+    const struct str *argv = call->request.argv;
+    if (likely(!policy_concerns(policy, call->command) &&
+               !policy_reserved_among(argv, call->request.argc)))
+        return true;
+    struct key_ref *real = worker->keys; /* in place: keys come first, channels of SPUBLISH go */
+    size_t real_count = 0;
+    for (size_t i = 0; i < call->key_count; i++)
+        if (!(call->keys[i].flags & KEY_NOT_KEY))
+            real[real_count++] = call->keys[i];
+    struct question question = {
+        .command = call->command,
+        .argv = argv,
+        .argc = call->request.argc,
+        .keys = real,
+        .key_count = real_count,
+        .keys_unknown = call->keys_unknown,
+        .db = db,
+        .subject = &client->subject,
+    };
+    struct verdict verdict;
+    policy_judge(policy, &question, &verdict);
+    for (unsigned i = 0; i < verdict.observed_count; i++) {
+        count(worker, STAT_REQUESTS_OBSERVED);
+        if (may_log(worker))
+            log_info(client_who(client), "observe: rule '%s' would refuse '%s'",
+                     policy_rule_name(policy, verdict.observed[i]), call->command->name);
+    }
+    switch (verdict.kind) {
+    case VERDICT_ALLOW: return true;
+    case VERDICT_DENY: break;
+    }
+    count(worker, STAT_REQUESTS_DENIED);
+    policy_refusal(policy, &question, &verdict, out);
+    if (may_log(worker))
+        log_notice(client_who(client), "denied '%s' by rule '%s'", call->command->name,
+                   policy_rule_name(policy, verdict.rule));
+    return false;
+}

@@ -1,0 +1,368 @@
+/* proxy.c - the process: the door where clients come in, signals, reload, learning, the end. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "respgate/proxy.h"
+
+enum { DIAL_BURST = 10, FILES_RESERVED = 64 };
+
+/* ---- dial-rate
+ * ------------------------------------------------------------------------------------- */
+
+/* GCRA (ITU-T I.371): one number tells when the next dial conforms; shared by all workers. */
+bool proxy_dial_allowed(struct proxy *proxy, double rate)
+{
+    if (rate <= 0)
+        return true;
+    uint64_t now = clock_ns(), interval = (uint64_t)(1e9 / rate);
+    double burst = rate > DIAL_BURST ? rate : DIAL_BURST;
+    uint64_t slack = (uint64_t)(burst * (double)interval);
+    uint64_t next = __atomic_load_n(&proxy->dial_next, __ATOMIC_RELAXED), after;
+    do {
+        uint64_t from = next > now ? next : now;
+        if (from + interval > now + slack)
+            return false;
+        after = from + interval;
+    } while (!__atomic_compare_exchange_n(&proxy->dial_next, &next, after, false, __ATOMIC_RELAXED,
+                                          __ATOMIC_RELAXED));
+    return true;
+}
+
+/* ---- the door
+ * ---------------------------------------------------------------------------------------- */
+
+/* IPv6 counts by /64: one person has that many addresses at least. */
+struct str address_key(const struct address *address, char room[24])
+{
+    room[0] = address->is_unix ? 'u' : address->is_ipv6 ? '6' : '4';
+    size_t len = address->is_unix ? 0 : address->is_ipv6 ? 8 : 4;
+    memcpy(room + 1, address->ip, len);
+    return (struct str){room, len + 1};
+}
+
+static uint64_t client_total(const struct proxy *proxy)
+{
+    uint64_t total = 0;
+    for (unsigned i = 0; i < proxy->worker_count; i++)
+        total += __atomic_load_n(&proxy->workers[i].client_count, __ATOMIC_RELAXED);
+    return total;
+}
+
+static struct worker *least_loaded(struct proxy *proxy)
+{
+    struct worker *best = &proxy->workers[0];
+    for (unsigned i = 1; i < proxy->worker_count; i++)
+        if (__atomic_load_n(&proxy->workers[i].client_count, __ATOMIC_RELAXED) <
+            __atomic_load_n(&best->client_count, __ATOMIC_RELAXED))
+            best = &proxy->workers[i];
+    return best;
+}
+
+static void turn_away(struct proxy *proxy, int fd, bool tls, const char *text)
+{
+    proxy->refused++;
+    if (!tls && write(fd, text, strlen(text)) < 0) {
+        /* it will see the close */
+    }
+    close(fd);
+    if (proxy->refused_logged != loop_now(&proxy->loop) / 1000) {
+        proxy->refused_logged = loop_now(&proxy->loop) / 1000;
+        log_warn(NULL, "client refused: %.*s (%llu so far)", (int)strlen(text) - 7, text + 5,
+                 (unsigned long long)proxy->refused);
+    }
+}
+
+static void door_pace(struct proxy *proxy)
+{
+    const struct config *config = proxy->snapshot->config;
+    uint64_t rate = config->proxy.accept_rate, now = loop_now(&proxy->loop);
+    if (rate) {
+        double room = (double)rate > 1 ? (double)rate : 1;
+        proxy->accept_tokens += (double)(now - proxy->accept_last) * (double)rate / 1000;
+        if (proxy->accept_tokens > room)
+            proxy->accept_tokens = room;
+    }
+    proxy->accept_last = now;
+    bool open = !proxy->draining && (!rate || proxy->accept_tokens >= 1);
+    for (size_t i = 0; i < proxy->listener_count; i++)
+        listener_pause(proxy->listeners[i], !open);
+}
+
+static void door_accept(void *owner, struct listener *listener, int fd)
+{
+    struct proxy *proxy = owner;
+    const struct config *config = proxy->snapshot->config;
+    bool tls = listener_address(listener)->kind == LISTEN_TLS;
+    struct address address = conn_peer(fd);
+    char room[24];
+    if (config->proxy.accept_rate && --proxy->accept_tokens < 1)
+        door_pace(proxy);
+    if (config->proxy.max_clients && client_total(proxy) >= config->proxy.max_clients)
+        turn_away(proxy, fd, tls, "-ERR max number of clients reached\r\n");
+    else if (!tally_add(proxy->addresses, address_key(&address, room),
+                        address.is_unix ? 0 : config->proxy.max_clients_per_ip))
+        turn_away(proxy, fd, tls,
+                  "-ERR max number of clients reached for this address (max-clients-per-ip)\r\n");
+    else
+        worker_give_client(least_loaded(proxy), fd, tls, &address);
+}
+
+void proxy_client_gone(struct worker *worker, const struct address *address)
+{
+    char room[24];
+    tally_remove(worker->proxy->addresses, address_key(address, room));
+}
+
+/* ---- reload
+ * -------------------------------------------------------------------------------------------- */
+
+static void log_problems(const struct problems *problems, enum log_level level)
+{
+    const char *at = problems->text.ptr, *end = at + problems->text.len;
+    while (at < end) {
+        const char *line = memchr(at, '\n', (size_t)(end - at));
+        if (!line)
+            line = end;
+        log_line(level, NULL, "%.*s", (int)(line - at), at);
+        at = line + 1;
+    }
+}
+
+static void proxy_adopt(struct proxy *proxy, struct snapshot *snapshot)
+{
+    struct snapshot *old = proxy->snapshot;
+    proxy->snapshot = snapshot;
+    for (unsigned i = 0; i < proxy->worker_count; i++)
+        worker_give_snapshot(&proxy->workers[i], snapshot);
+    snapshot_drop(old);
+}
+
+static void proxy_reload(struct proxy *proxy)
+{
+    struct problems problems = {0};
+    struct snapshot *snapshot = NULL;
+    struct config *config = config_load(proxy->config_path, &proxy->overrides, &problems);
+    if (config)
+        config_check_reload(proxy->snapshot->config, config, &problems);
+    if (config && !problems.errors)
+        snapshot = snapshot_new(config, proxy->snapshot->commands, &problems);
+    else if (config)
+        config_free(config);
+    log_problems(&problems, snapshot ? LOG_WARN : LOG_ERROR);
+    proxy->reloads++;
+    if (!snapshot) {
+        proxy->reload_failures++;
+        log_error(NULL, "reload failed: %zu mistake%s, the configuration in force stays",
+                  problems.errors, problems.errors == 1 ? "" : "s");
+        problems_free(&problems);
+        return;
+    }
+    if (!log_open(config->log.file, config->log.level, config->log.json))
+        log_error(NULL, "cannot open the log file %s; the old one stays", config->log.file);
+    policy_log_changes(proxy->snapshot->policy, snapshot->policy);
+    proxy_adopt(proxy, snapshot);
+    door_pace(proxy);
+    log_notice(NULL, "reload done: %zu rules in force", policy_rule_count(snapshot->policy));
+    problems_free(&problems);
+}
+
+/* ---- learning
+ * -------------------------------------------------------------------------------------------- */
+
+struct learn_mail {
+    struct mail mail;
+    struct buf reply;
+};
+
+/* A table once learned is kept for the life of the process: calls that wait point into it. It is
+ * made anew only when the backend's answer differs, so there are as many as there were answers. */
+static void proxy_learned(struct loop *loop, struct mail *mail)
+{
+    struct proxy *proxy = CONTAINER(loop, struct proxy, loop);
+    struct learn_mail *letter = CONTAINER(mail, struct learn_mail, mail);
+    uint8_t digest[DIGEST_SIZE];
+    struct str raw = buf_view(&letter->reply);
+    digest_parts(&raw, 1, digest);
+    if (!digest_equal(digest, proxy->learned_digest, DIGEST_SIZE)) {
+        struct arena *arena = arena_new();
+        struct problems problems = {0};
+        size_t malformed = 0;
+        const struct tree *tree = tree_parse(arena, raw.ptr, raw.len);
+        struct command_table *table = tree ? command_table_learn(tree, &malformed) : NULL;
+        struct snapshot *snapshot =
+            table ? snapshot_new(config_hold(proxy->snapshot->config), table, &problems) : NULL;
+        memcpy(proxy->learned_digest, digest, DIGEST_SIZE);
+        if (snapshot) {
+            log_info(NULL, "%zu commands learned from the backend, %zu of its rows not understood",
+                     command_count(table) - command_count(command_table_builtin()), malformed);
+            proxy_adopt(proxy, snapshot);
+        } else {
+            log_error(NULL, "the backend's COMMAND reply was not understood");
+            log_problems(&problems, LOG_ERROR);
+        }
+        problems_free(&problems);
+        arena_free(arena);
+    }
+    buf_free(&letter->reply);
+    free(letter);
+}
+
+void proxy_learn(struct proxy *proxy, struct str reply)
+{
+    struct learn_mail *letter = xcalloc(1, sizeof(*letter));
+    letter->mail.run = proxy_learned;
+    buf_str(&letter->reply, reply);
+    loop_post(&proxy->loop, &letter->mail);
+}
+
+/* ---- signals and the end
+ * ----------------------------------------------------------------------------------- */
+
+static void proxy_drain(struct proxy *proxy)
+{
+    if (proxy->draining)
+        return;
+    proxy->draining = true;
+    log_notice(NULL, "draining: no new clients, up to %llu ms for what is under way",
+               (unsigned long long)proxy->snapshot->config->proxy.drain_timeout);
+    for (size_t i = 0; i < proxy->listener_count; i++)
+        listener_close(proxy->listeners[i]);
+    proxy->listener_count = 0;
+    for (unsigned i = 0; i < proxy->worker_count; i++)
+        worker_drain(&proxy->workers[i]);
+}
+
+static void worker_gone(struct loop *loop, struct mail *mail)
+{
+    struct proxy *proxy = CONTAINER(loop, struct proxy, loop);
+    free(mail);
+    if (++proxy->workers_done == proxy->worker_count)
+        loop_stop(loop);
+}
+
+void proxy_worker_done(struct worker *worker)
+{
+    struct mail *mail = xcalloc(1, sizeof(*mail));
+    mail->run = worker_gone;
+    loop_post(&worker->proxy->loop, mail);
+}
+
+static void proxy_signal(uv_signal_t *handle, int number)
+{
+    struct proxy *proxy = handle->data;
+    switch (number) {
+    case SIGHUP: proxy_reload(proxy); break;
+    case SIGUSR1:
+        if (!log_reopen())
+            log_error(NULL, "cannot reopen the log file; the old one stays");
+        else
+            log_notice(NULL, "log files reopened");
+        break;
+    case SIGTERM:
+    case SIGINT: proxy_drain(proxy); break;
+    }
+}
+
+static void proxy_tick(struct loop *loop)
+{
+    struct proxy *proxy = CONTAINER(loop, struct proxy, loop);
+    if (!proxy->draining)
+        door_pace(proxy);
+}
+
+static bool proxy_listen(struct proxy *proxy)
+{
+    const struct config *config = proxy->snapshot->config;
+    char error[256];
+    proxy->listeners = xcalloc(config->proxy.listen_count, sizeof(*proxy->listeners));
+    for (size_t i = 0; i < config->proxy.listen_count; i++) {
+        proxy->listeners[i] =
+            listener_new(&proxy->loop, &config->proxy.listen[i], door_accept, proxy, error);
+        if (!proxy->listeners[i]) {
+            fprintf(stderr, "respgate: %s\n", error);
+            return false;
+        }
+        proxy->listener_count++;
+        log_notice(NULL, "listening on %s", config->proxy.listen[i].text);
+    }
+    return true;
+}
+
+/* Each client is a file, and so is each link: the limit is raised as far as it goes. */
+static void raise_file_limit(const struct config *config)
+{
+    struct rlimit limit;
+    uint64_t want = config->proxy.max_clients + config->backend.max_links +
+                    config->backend.max_pinned_links + FILES_RESERVED;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= want)
+        return;
+    limit.rlim_cur = limit.rlim_max < want ? limit.rlim_max : want;
+    if (limit.rlim_max < want && limit.rlim_max != RLIM_INFINITY) {
+        struct rlimit more = {want, want};
+        if (setrlimit(RLIMIT_NOFILE, &more) == 0) /* root may */
+            return;
+    }
+    setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur < want)
+        log_warn(NULL,
+                 "only %llu open files are allowed, max-clients and links want %llu: raise "
+                 "LimitNOFILE (systemd) or ulimit -n",
+                 (unsigned long long)limit.rlim_cur, (unsigned long long)want);
+}
+
+static void proxy_signals(struct proxy *proxy)
+{
+    static const int numbers[] = {SIGHUP, SIGTERM, SIGINT, SIGUSR1};
+    signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        uv_signal_init(&proxy->loop.uv, &proxy->signals[i]);
+        proxy->signals[i].data = proxy;
+        uv_signal_start(&proxy->signals[i], proxy_signal, numbers[i]);
+    }
+}
+
+static void proxy_free(struct proxy *proxy)
+{
+    for (unsigned i = 0; i < proxy->worker_count; i++)
+        uv_thread_join(&proxy->workers[i].thread);
+    for (size_t i = 0; i < ARRAY_LEN(proxy->signals); i++)
+        uv_close((uv_handle_t *)&proxy->signals[i], NULL);
+    loop_free(&proxy->loop);
+    snapshot_drop(proxy->snapshot);
+    tally_free(proxy->addresses);
+    tally_free(proxy->users);
+    free(proxy->listeners);
+    free(proxy->workers);
+}
+
+int proxy_run(struct snapshot *snapshot, const char *config_path,
+              const struct config_overrides *overrides)
+{
+    struct proxy proxy = {
+        .snapshot = snapshot,
+        .config_path = config_path,
+        .overrides = *overrides,
+        .addresses = tally_new(),
+        .users = tally_new(),
+        .worker_count = (unsigned)snapshot->config->proxy.threads,
+    };
+    loop_init(&proxy.loop, proxy_tick);
+    proxy_signals(&proxy);
+    raise_file_limit(snapshot->config);
+    proxy.accept_last = loop_now(&proxy.loop);
+    if (!proxy_listen(&proxy))
+        return 1;
+    proxy.workers = xcalloc(proxy.worker_count, sizeof(*proxy.workers));
+    for (unsigned i = 0; i < proxy.worker_count; i++)
+        worker_start(&proxy.workers[i], &proxy, i);
+    log_notice(NULL, "respgate %s is ready: %u worker%s, backend %s, %zu rules", RESPGATE_VERSION,
+               proxy.worker_count, proxy.worker_count == 1 ? "" : "s",
+               snapshot->config->backend.url[0].text, policy_rule_count(snapshot->policy));
+    loop_run(&proxy.loop);
+    proxy_free(&proxy);
+    log_notice(NULL, "stopped");
+    return 0;
+}

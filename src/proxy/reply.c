@@ -1,0 +1,155 @@
+/* reply.c - a reply on its way back: whose it is, where its bytes go, what it changes.
+ *
+ *   reply_begin  the head of a frame tells: the first request's reply, a push, or nobody's
+ *   reply_bytes  pieces of it: to the client's socket when it is the client's first request,
+ *                else into the req until it is; dropped when the client left
+ *   reply_end    the req leaves the link's queue; what its kind means for the client happens
+ */
+#include "respgate/proxy.h"
+
+/* A reply up to this size is handed on whole or not at all: if the link dies in its middle the
+ * client gets an error in its place and stays connected. */
+enum { HOLD_MAX = 64 * 1024 };
+
+static struct worker *link_worker(const struct link *link)
+{
+    return link->pool->node->worker;
+}
+
+void reply_begin(struct link *link, const char *ptr, size_t len)
+{
+    struct req *req = link->sent.head;
+    link->frame_error = *ptr == '-';
+    link->frame_nil = *ptr == '_' || (len >= 3 && ptr[1] == '-' && *ptr == '*');
+    if (*ptr == '>' || link->subscribed || (req && req->kind == REQ_SUBSCRIBE))
+        link->frame = (uint8_t)subscribe_frame(link, ptr, len);
+    else if (!req && link->owner && (link->owner->pins & PIN_MONITOR) && *ptr == '+')
+        link->frame = FRAME_PUSH;
+    else
+        link->frame = req ? FRAME_REQ : FRAME_NONE;
+    if (link->frame == FRAME_NONE) {
+        link_close(link, REASON_UNASKED, NULL);
+        return;
+    }
+    if (unlikely(link->frame_error)) {
+        count(link_worker(link), STAT_REPLY_ERRORS);
+        if (req && req->client)
+            client_reply_failed(req->client, link, ptr, len);
+    }
+}
+
+/* Bytes of a req's reply that have become due to the client. */
+static void req_release(struct client *client, struct req *req)
+{
+    if (req->mute)
+        spans_clear(&req->reply);
+    else
+        conn_write_all(&client->conn, &req->reply);
+}
+
+static void req_bytes(struct link *link, struct req *req, struct span span, bool last)
+{
+    struct client *client = req->client;
+    if (!client && req->kind != REQ_INTERNAL)
+        return;
+    if (req->mute && req->kind != REQ_INTERNAL)
+        return;
+    if (client && client->queue.head == req && (req->begun || (last && !req->reply.head))) {
+        conn_write(&client->conn, span_hold(span));
+        req->begun = true;
+    } else {
+        spans_push(&req->reply, span_hold(span));
+        if (client && client->queue.head == req && (last || req->reply.bytes > HOLD_MAX)) {
+            req_release(client, req);
+            req->begun = true;
+        }
+    }
+    if (client && !last)
+        client_check_output(client, link);
+}
+
+void reply_bytes(struct link *link, struct chunk *chunk, const char *ptr, size_t len, bool last)
+{
+    struct span span = {chunk, ptr, len};
+    switch ((enum frame_target)link->frame) {
+    case FRAME_REQ: req_bytes(link, link->sent.head, span, last); return;
+    case FRAME_PUSH:
+        if (link->owner)
+            client_push(link->owner, span_hold(span));
+        return;
+    case FRAME_DROP:
+    case FRAME_NONE: return;
+    }
+}
+
+static struct req *sent_pop(struct link *link)
+{
+    struct req *req = link->sent.head;
+    link->sent.head = req->next_link;
+    if (!link->sent.head)
+        link->sent.tail = NULL;
+    link->sent.count--;
+    if (link->expire == req)
+        link->expire = req->next_link;
+    req->next_link = NULL;
+    return req;
+}
+
+static void internal_done(struct link *link, struct req *req)
+{
+    struct buf reply = {0};
+    for (struct span_node *node = req->reply.head; node; node = node->next)
+        buf_add(&reply, node->span.ptr, node->span.len);
+    req->done(req, link, buf_view(&reply));
+    buf_free(&reply);
+    req_free(link_worker(link), req);
+}
+
+/* What the end of a reply means for its client, beyond the bytes. */
+static void kind_done(struct link *link, struct client *client, const struct req *req)
+{
+    switch ((enum req_kind)req->kind) {
+    case REQ_FORWARD:
+    case REQ_INTERNAL:
+    case REQ_QUEUED:
+    case REQ_WATCH: return;
+    case REQ_MULTI:
+        if (link->frame_error)
+            transaction_refused(client);
+        return;
+    case REQ_EXEC: transaction_executed(client, link, req); return;
+    case REQ_BLOCK: client->pins &= ~(uint32_t)PIN_BLOCK; return;
+    case REQ_SUBSCRIBE: subscribe_done(client); return;
+    case REQ_MONITOR:
+        if (link->frame_error)
+            client->pins &= ~(uint32_t)PIN_MONITOR;
+        return;
+    case REQ_TRACKING: tracking_done(client, link, req); return;
+    case REQ_KIND_COUNT: return;
+    }
+}
+
+void reply_end(struct link *link)
+{
+    struct req *req = link->sent.head;
+    if (link->frame != FRAME_REQ)
+        return;
+    if (req->kind == REQ_SUBSCRIBE && subscribe_more(link, req))
+        return;
+    sent_pop(link);
+    struct client *client = req->client;
+    if (req->kind == REQ_INTERNAL) {
+        internal_done(link, req);
+        return;
+    }
+    if (!client) {
+        count(link_worker(link), STAT_LATE_REPLIES);
+        req_free(link_worker(link), req);
+        return;
+    }
+    req->state = REQ_DONE;
+    span_drop(&req->bytes);
+    kind_done(link, client, req);
+    if (client->queue.head == req)
+        client_advance(client);
+}

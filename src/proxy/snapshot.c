@@ -1,0 +1,103 @@
+/* snapshot.c - configuration, rules and command facts as one immutable, counted thing. */
+#include <stdlib.h>
+
+#include "respgate/proxy.h"
+
+static uint8_t traits_of(const struct command *command)
+{
+    uint8_t traits = 0;
+    bool slow = (command->classes & (CLASS_SCRIPTING | CLASS_BLOCKING | CLASS_MEMORY_HEAVY)) ||
+                (command->flags & CMD_BLOCKING) || strncmp(command->name, "wait", 4) == 0;
+    if (slow)
+        traits |= TRAIT_NO_TIMEOUT;
+    if (command->flags & CMD_BLOCKING)
+        traits |= TRAIT_MAY_BLOCK;
+    if ((command->flags & CMD_READONLY) && !(command->classes & CLASS_SCRIPTING))
+        traits |= TRAIT_READ;
+    if (limits_has_names(command->name))
+        traits |= TRAIT_NAMES;
+    return traits;
+}
+
+static bool has_tls_listener(const struct config *config)
+{
+    for (size_t i = 0; i < config->proxy.listen_count; i++)
+        if (config->proxy.listen[i].kind == LISTEN_TLS)
+            return true;
+    return false;
+}
+
+static bool snapshot_tls(struct snapshot *snapshot, struct problems *problems)
+{
+    const struct config *config = snapshot->config;
+    struct where where = {config->file, 0};
+    char error[256] = "";
+    if (has_tls_listener(config)) {
+        struct tls_settings settings = {
+            .server = true,
+            .ca_file = config->proxy.tls_ca_file,
+            .cert_file = config->proxy.tls_cert_file,
+            .key_file = config->proxy.tls_key_file,
+            .verify_peer = config->proxy.tls_auth_clients,
+        };
+        snapshot->listen_tls = tls_context_new(&settings, error);
+        if (!snapshot->listen_tls)
+            problem_error(problems, where, "[proxy] %s", error);
+    }
+    if (config->backend.url[0].tls) {
+        struct tls_settings settings = {
+            .ca_file = config->backend.tls_ca_file,
+            .cert_file = config->backend.tls_cert_file,
+            .key_file = config->backend.tls_key_file,
+            .verify_peer = config->backend.tls_verify != VERIFY_NO,
+            .verify_name = config->backend.tls_verify == VERIFY_FULL,
+        };
+        snapshot->backend_tls = tls_context_new(&settings, error);
+        if (!snapshot->backend_tls)
+            problem_error(problems, where, "[backend] %s", error);
+    }
+    return problems->errors == 0;
+}
+
+struct snapshot *snapshot_new(struct config *config, const struct command_table *commands,
+                              struct problems *problems)
+{
+    static uint64_t generation; /* main thread only */
+    struct snapshot *snapshot = xcalloc(1, sizeof(*snapshot));
+    snapshot->refs = 1;
+    snapshot->generation = ++generation;
+    snapshot->config = config;
+    snapshot->commands = commands;
+    size_t count = command_count(commands);
+    snapshot->traits = xcalloc(count, 1);
+    snapshot->session = xcalloc(count, 1);
+    for (size_t i = 0; i < count; i++) {
+        const struct command *command = command_by_id(commands, i);
+        snapshot->traits[i] = traits_of(command);
+        snapshot->session[i] = session_row(command->name);
+    }
+    snapshot->policy = policy_compile(config, commands, problems);
+    if (snapshot_tls(snapshot, problems) && snapshot->policy)
+        return snapshot;
+    snapshot_drop(snapshot);
+    return NULL;
+}
+
+struct snapshot *snapshot_hold(struct snapshot *snapshot)
+{
+    __atomic_fetch_add(&snapshot->refs, 1, __ATOMIC_RELAXED);
+    return snapshot;
+}
+
+void snapshot_drop(struct snapshot *snapshot)
+{
+    if (!snapshot || __atomic_sub_fetch(&snapshot->refs, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    policy_free(snapshot->policy);
+    tls_context_drop(snapshot->listen_tls);
+    tls_context_drop(snapshot->backend_tls);
+    config_free(snapshot->config);
+    free(snapshot->traits);
+    free(snapshot->session);
+    free(snapshot);
+}

@@ -1,0 +1,250 @@
+/* worker.c - a thread: its loop, its clients, its side of the backend, its copy of the rules. */
+#include <stdlib.h>
+#include <malloc.h>
+
+#include "respgate/proxy.h"
+
+enum { SCAN_CLIENTS_MS = 250, TRIM_MS = 2000, TRIM_BYTES = 1024 * 1024 };
+
+struct parser *worker_parser(struct worker *worker)
+{
+    return worker->parser_count ? worker->parsers[--worker->parser_count] : parser_new();
+}
+
+void worker_parser_back(struct worker *worker, struct parser *parser)
+{
+    if (!parser_idle(parser))
+        parser_reset(parser);
+    if (worker->parser_count < PARSER_POOL)
+        worker->parsers[worker->parser_count++] = parser;
+    else
+        parser_free(parser);
+}
+
+struct client *worker_client(struct worker *worker, uint64_t id)
+{
+    for (int state = 0; state < CLIENT_CLOSED; state++)
+        list_each (it, &worker->clients[state]) {
+            struct client *client = CONTAINER(it, struct client, entry);
+            if (client->id == id)
+                return client;
+        }
+    return NULL;
+}
+
+/* ---- mail --------------------------------------------------------------------------------------
+ */
+
+struct accept_mail {
+    struct mail mail;
+    int fd;
+    bool tls;
+    struct address door;
+};
+
+static void worker_accept(struct loop *loop, struct mail *mail)
+{
+    struct accept_mail *letter = CONTAINER(mail, struct accept_mail, mail);
+    client_new(CONTAINER(loop, struct worker, loop), letter->fd, letter->tls, &letter->door);
+    free(letter);
+}
+
+void worker_give_client(struct worker *worker, int fd, bool tls, const struct address *door)
+{
+    struct accept_mail *letter = xcalloc(1, sizeof(*letter));
+    letter->mail.run = worker_accept;
+    letter->fd = fd;
+    letter->tls = tls;
+    letter->door = *door;
+    __atomic_fetch_add(&worker->client_count, 1, __ATOMIC_RELAXED);
+    loop_post(&worker->loop, &letter->mail);
+}
+
+struct snapshot_mail {
+    struct mail mail;
+    struct snapshot *snapshot;
+};
+
+/* From here on every command meets the new rules. Calls that wait keep their place; only what
+ * points into the old tables is looked up again. */
+static void worker_adopt(struct loop *loop, struct mail *mail)
+{
+    struct snapshot_mail *letter = CONTAINER(mail, struct snapshot_mail, mail);
+    struct worker *worker = CONTAINER(loop, struct worker, loop);
+    struct snapshot *old = worker->snapshot;
+    worker->snapshot = letter->snapshot;
+    worker_identities(worker);
+    snapshot_drop(old);
+    free(letter);
+}
+
+void worker_give_snapshot(struct worker *worker, struct snapshot *snapshot)
+{
+    struct snapshot_mail *letter = xcalloc(1, sizeof(*letter));
+    letter->mail.run = worker_adopt;
+    letter->snapshot = snapshot_hold(snapshot);
+    loop_post(&worker->loop, &letter->mail);
+}
+
+/* ---- draining: idle clients go at once, the others after what is under way
+ * ------------------------- */
+
+static bool may_go(const struct client *client)
+{
+    return !client->queue.head && !client->transaction && !client->call.active;
+}
+
+static void worker_drain_step(struct worker *worker)
+{
+    bool over = loop_now(&worker->loop) >= worker->drain_until;
+    bool empty = true;
+    for (int state = 0; state < CLIENT_CLOSED; state++)
+        list_each_safe (it, &worker->clients[state]) {
+            struct client *client = CONTAINER(it, struct client, entry);
+            empty = false;
+            if (over)
+                client_close(client, REASON_DRAIN);
+            else if (may_go(client) || (client->pins & ~(uint32_t)(PIN_MULTI | PIN_WATCH)))
+                client_leave(client, REASON_DRAIN);
+        }
+    if (!empty && !over)
+        return;
+    worker->drained = true;
+    node_close(&worker->node);
+    loop_stop(&worker->loop);
+}
+
+static void worker_begin_drain(struct loop *loop, struct mail *mail)
+{
+    struct worker *worker = CONTAINER(loop, struct worker, loop);
+    worker->draining = true;
+    worker->drain_until = loop_now(loop) + worker->snapshot->config->proxy.drain_timeout;
+    free(mail);
+    worker_drain_step(worker);
+}
+
+void worker_drain(struct worker *worker)
+{
+    struct mail *mail = xcalloc(1, sizeof(*mail));
+    mail->run = worker_begin_drain;
+    loop_post(&worker->loop, mail);
+}
+
+/* ---- time
+ * ------------------------------------------------------------------------------------------- */
+
+static void clients_tick(struct worker *worker, uint64_t now)
+{
+    for (int state = 0; state < CLIENT_CLOSED; state++)
+        list_each_safe (it, &worker->clients[state])
+            client_tick(CONTAINER(it, struct client, entry), now);
+}
+
+static void waits_tick(struct worker *worker, uint64_t now)
+{
+    list_each_safe (it, &worker->clients[CLIENT_WAITING]) {
+        struct client *client = CONTAINER(it, struct client, entry);
+        if (client->wait == WAIT_TIME && now >= client->wait_until)
+            client_resume(client);
+    }
+}
+
+static void worker_tick(struct loop *loop)
+{
+    struct worker *worker = CONTAINER(loop, struct worker, loop);
+    uint64_t now = loop_now(loop);
+    node_tick(&worker->node);
+    waits_tick(worker, now);
+    if (now >= worker->next_scan) {
+        worker->next_scan = now + SCAN_CLIENTS_MS;
+        clients_tick(worker, now);
+    }
+    if (worker->index == 0)
+        control_tick(worker);
+    if (worker->draining)
+        worker_drain_step(worker);
+    if (now >= worker->trim_at) {
+        /* What a burst left in the allocator goes back to the system. */
+        size_t total = chunk_total();
+        if (total + TRIM_BYTES < worker->trim_total)
+            malloc_trim(0);
+        worker->trim_total = total;
+        worker->trim_at = now + TRIM_MS;
+    }
+}
+
+/* ---- life
+ * -------------------------------------------------------------------------------------------- */
+
+/* The identities of the configuration; those of clients stay as long as they are used. */
+void worker_identities(struct worker *worker)
+{
+    const struct config *config = worker->snapshot->config;
+    const char *password = config->backend.password ? config->backend.password : "";
+    struct identity *old = worker->identity_backend, *old_control = worker->identity_control;
+    if (!worker->identity_none)
+        worker->identity_none = identity_none(worker);
+    worker->identity_backend =
+        config->backend.password ? identity_get(worker, config->backend.username, str_of(password))
+                                 : identity_hold(worker->identity_none);
+    worker->identity_control = config->backend.control_password
+                                   ? identity_get(worker, config->backend.control_username,
+                                                  str_of(config->backend.control_password))
+                                   : identity_hold(worker->identity_backend);
+    identity_drop(old);
+    identity_drop(old_control);
+}
+
+static void worker_close_all(struct worker *worker)
+{
+    for (int state = 0; state < CLIENT_CLOSED; state++)
+        list_each_safe (it, &worker->clients[state])
+            client_close(CONTAINER(it, struct client, entry), REASON_DRAIN);
+    node_close(&worker->node);
+}
+
+static void worker_main(void *arg)
+{
+    struct worker *worker = arg;
+    loop_run(&worker->loop);
+    worker_close_all(worker);
+    loop_free(&worker->loop);
+    for (unsigned i = 0; i < worker->parser_count; i++)
+        parser_free(worker->parsers[i]);
+    while (worker->free_reqs) {
+        struct req *next = worker->free_reqs->next_client;
+        free(worker->free_reqs);
+        worker->free_reqs = next;
+    }
+    auth_failures_free(worker);
+    node_free(&worker->node);
+    identity_drop(worker->identity_backend);
+    identity_drop(worker->identity_control);
+    identity_drop(worker->identity_none);
+    chunk_drop(worker->rx);
+    chunk_pool_clear();
+    free(worker->scratch);
+    free(worker->keys);
+    snapshot_drop(worker->snapshot);
+    proxy_worker_done(worker);
+}
+
+void worker_start(struct worker *worker, struct proxy *proxy, unsigned index)
+{
+    worker->proxy = proxy;
+    worker->index = index;
+    worker->snapshot = snapshot_hold(proxy->snapshot);
+    worker->scratch = xmalloc(SCRATCH_SIZE);
+    worker->key_room = 64;
+    worker->keys = xmalloc(worker->key_room * sizeof(*worker->keys));
+    for (int state = 0; state < CLIENT_STATES; state++)
+        list_init(&worker->clients[state]);
+    list_init(&worker->identities);
+    list_init(&worker->auth_failures);
+    random_bytes(worker->identity_key, sizeof(worker->identity_key));
+    worker_identities(worker);
+    loop_init(&worker->loop, worker_tick);
+    node_init(&worker->node, worker);
+    if (uv_thread_create(&worker->thread, worker_main, worker) != 0)
+        die("cannot start a worker thread");
+}
