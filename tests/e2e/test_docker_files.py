@@ -6,6 +6,7 @@ import re
 import shutil
 import ssl
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -119,6 +120,30 @@ def test_build_stage_builds_from_what_it_copies(tmp_path):
     assert run(tmp_path / "build" / "respgate", "--version").returncode == 0
     rules = re.findall(r"^\[rule .*", SHIPPED.read_text(), re.M)
     assert re.findall(r"^\[.*", (tmp_path / "rules.conf").read_text(), re.M) == rules
+
+
+def headers():
+    """Where the headers that the sources include from outside lie on this machine."""
+    names = set()
+    for path in [*ROOT.glob("src/**/*.[ch]"), *ROOT.glob("include/**/*.h")]:
+        names |= set(re.findall(r"^#include <([^>]+)>", path.read_text(), re.M))
+    places = [Path("/usr/include"), *Path("/usr/include").glob("*-linux-gnu")]
+    found = {name: next((place / name for place in places if (place / name).exists()), None) for name in names}
+    return [str(path) for path in found.values() if path]  # the rest are the compiler's own
+
+
+@pytest.mark.parametrize("listed", [
+    pytest.param(lambda: packages("build"), id="Dockerfile"),
+    pytest.param(lambda: re.search(r'^packages="([^"]+)"', (ROOT / "conf/quickstart.sh").read_text(), re.M)
+                 .group(1).split(), id="quickstart.sh"),
+    pytest.param(lambda: re.findall(r"^ *need (\S+)", (ROOT / "bench/run.sh").read_text(), re.M) + ["libc6-dev"],
+                 id="bench/run.sh"),
+])
+def test_the_headers_of_the_sources_are_in_listed_packages(listed):
+    """A test machine has everything, so a package that is missing from a list shows only here."""
+    owners = {line.split(":")[0] for line in run("dpkg", "-S", *headers()).stdout.splitlines()}
+    assert "libuv1-dev" in owners
+    assert owners - {"linux-libc-dev"} <= set(listed()), "linux-libc-dev comes with libc6-dev"
 
 
 @pytest.mark.needs_gate

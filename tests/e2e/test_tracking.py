@@ -117,7 +117,6 @@ def test_opt_in_caches_only_what_was_asked(connect):
 
 
 @pytest.mark.parametrize("command", ["CLIENT CACHING yes", "CLIENT TRACKING maybe",
-                                     "CLIENT TRACKING on REDIRECT 999999999",
                                      "CLIENT TRACKING on PREFIX a"])
 def test_errors_as_direct(client, store, command):
     with store.client() as direct:
