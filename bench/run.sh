@@ -40,6 +40,7 @@ need python3 /usr/bin/python3
 need util-linux /usr/bin/taskset
 if [ -z "$build" ]; then
     need gcc /usr/bin/gcc
+    need libc6-dev /usr/include/stdio.h
     need meson /usr/bin/meson
     need ninja-build /usr/bin/ninja
     need pkg-config /usr/bin/pkg-config
@@ -47,6 +48,7 @@ if [ -z "$build" ]; then
     need libhiredis-dev /usr/include/hiredis/hiredis.h
     need libssl-dev /usr/include/openssl/ssl.h
     need libinih-dev /usr/include/ini.h
+    need uthash-dev /usr/include/uthash.h
 fi
 if [ -n "$missing" ]; then
     echo "installing$missing" >&2
@@ -61,7 +63,7 @@ if [ -z "$build" ]; then
     build=$root/build-release
     echo "building a release in $build" >&2
     [ -f "$build/build.ninja" ] || quietly meson setup --buildtype=release "$build" "$root"
-    quietly ninja -C "$build" respgate
+    quietly ninja --quiet -C "$build" respgate
 fi
 
 set -- "$@" --build "$build"

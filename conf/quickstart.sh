@@ -17,7 +17,7 @@ shipped=$root/conf/respgate.conf
 
 # redis-tools alone: its redis-check-rdb is redis-server under another name, and the package
 # redis-server would leave a service running on 6379.
-packages="gcc libc6-dev meson ninja-build pkg-config libuv1-dev libhiredis-dev libssl-dev libinih-dev
+packages="gcc libc6-dev meson ninja-build pkg-config libuv1-dev libhiredis-dev libssl-dev libinih-dev uthash-dev
     redis-tools ca-certificates"
 
 backend=
@@ -123,7 +123,7 @@ install_missing() {
 build_gate() {
     step "Building respgate in $build"
     [ -f "$build/build.ninja" ] || quietly meson setup --buildtype=release "$build" "$root"
-    quietly ninja -C "$build" respgate
+    quietly ninja --quiet -C "$build" respgate
     "$build/respgate" --version
 }
 
