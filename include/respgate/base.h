@@ -58,7 +58,7 @@ static inline struct str str_of(const char *text)
 }
 static inline bool str_equal(struct str a, struct str b)
 {
-    return a.len == b.len && memcmp(a.ptr, b.ptr, a.len) == 0;
+    return a.len == b.len && (!a.len || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 /* ASCII case is ignored, as Redis does with command names and options. */
 bool str_equal_nocase(struct str a, struct str b);

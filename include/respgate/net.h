@@ -135,7 +135,8 @@ struct conn_ops {
     void (*opened)(struct conn *conn);   /* connected and TLS done */
     void (*readable)(struct conn *conn); /* call conn_read; also called again after conn_again */
     void (*written)(struct conn *conn); /* everything queued has reached the kernel, after a wait */
-    /* The peer left (clean: a normal end of stream) or failed; the owner must conn_close. */
+    /* The peer failed: the owner must conn_close. Or it sends no more (clean): the owner may write
+     * on, and closes when it is done. */
     void (*ended)(struct conn *conn, const char *reason, bool clean);
     void (*closed)(struct conn *conn); /* last call: the owner frees */
 };
@@ -154,6 +155,7 @@ struct conn {
     uint8_t events; /* asked of uv_poll at present */
     bool paused;    /* the owner does not want to read */
     bool blocked;   /* the kernel took no more: waiting for writable */
+    bool eof;       /* the peer sends no more; writing may go on */
     bool finishing; /* ends when `out` is empty */
     bool tls_cross; /* TLS wants the other direction first (key update) */
 };

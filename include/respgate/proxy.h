@@ -302,6 +302,7 @@ struct transaction {
     uint64_t generation; /* of the rules they were queued under */
     int64_t db;          /* where the next queued command runs: SELECT may be queued */
     bool selected;       /* a SELECT was queued */
+    uint32_t serial; /* tells the client's transactions apart */
     bool aborted;        /* EXEC must answer EXECABORT */
     bool lost;           /* its link died, or there was none */
 };
@@ -326,7 +327,9 @@ struct client {
     uint32_t pins;
     struct transaction *transaction;
     struct subscriptions *subscriptions; /* subscribe.c */
+    uint32_t transaction_serial;
     uint64_t watched_keys;
+    int64_t redirect; /* CLIENT TRACKING REDIRECT: our id of that client */
     bool watch_lost; /* a watched link died: the next EXEC answers nil */
     int db;
     uint8_t resp;
@@ -426,7 +429,7 @@ void transaction_abort(struct client *client);
 void transaction_end(struct client *client);
 void transaction_link_lost(struct client *client);
 void transaction_start_lost(struct client *client);
-void transaction_refused(struct client *client);
+void transaction_refused(struct client *client, const struct req *req);
 void transaction_executed(struct client *client, struct link *link, const struct req *req);
 
 /* Subscriptions (subscribe.c). */
@@ -448,6 +451,7 @@ void auth_failures_free(struct worker *worker);
 
 /* CLIENT (client_command.c). */
 enum step client_command_run(struct client *client, struct call *call);
+bool client_command_extra(struct client *client, struct call *call);
 
 /* ---- worker and proxy (worker.c, proxy.c)
  * --------------------------------------------------------------------- */

@@ -31,24 +31,31 @@ static void conn_watch(struct conn *conn)
         return;
     if (conn->state == CONN_CONNECTING || conn->blocked)
         events |= UV_WRITABLE;
-    if (conn->state >= CONN_HANDSHAKE && !conn->paused)
+    if (conn->state >= CONN_HANDSHAKE && !conn->paused && !conn->eof)
         events |= UV_READABLE;
-    if (conn->paused)
+    if (conn->paused && !conn->eof)
         events |= UV_DISCONNECT; /* a client that leaves while it blocks must be noticed */
     if (conn->state == CONN_HANDSHAKE && !conn->blocked)
         events = UV_READABLE;
     if (events == conn->events)
         return;
     conn->events = (uint8_t)events;
-    uv_poll_start(&conn->poll, events, conn_event);
+    if (events)
+        uv_poll_start(&conn->poll, events, conn_event);
+    else
+        uv_poll_stop(&conn->poll);
 }
 
 void conn_end(struct conn *conn, const char *reason, bool clean)
 {
     if (conn->state == CONN_CLOSING)
         return;
+    if (clean && !conn->finishing) { /* the owner may still have something to say */
+        conn->eof = true;
+        conn_watch(conn);
+    }
     conn->ops->ended(conn, reason, clean);
-    ASSERT(conn->state == CONN_CLOSING);
+    ASSERT(conn->state == CONN_CLOSING || conn->eof);
 }
 
 void conn_setup(struct conn *conn, struct loop *loop, const struct conn_ops *ops)
@@ -163,7 +170,7 @@ static void conn_event(uv_poll_t *handle, int status, int events)
 static ssize_t conn_read_tls(struct conn *conn, char *ptr, size_t len)
 {
     size_t total = 0;
-    while (total < len) {
+    while (total < len && (total == 0 || tls_readable(conn->tls))) {
         size_t count = 0;
         switch (tls_read(conn->tls, ptr + total, len - total, &count)) {
         case TLS_DONE: total += count; continue;
@@ -189,6 +196,8 @@ static ssize_t conn_read_tls(struct conn *conn, char *ptr, size_t len)
 
 ssize_t conn_read(struct conn *conn, char *ptr, size_t len)
 {
+    if (conn->eof)
+        return 0;
     if (conn->tls)
         return conn_read_tls(conn, ptr, len);
     ssize_t count;
@@ -272,8 +281,8 @@ static ssize_t write_tls(struct conn *conn)
     case TLS_DONE: return (ssize_t)count;
     case TLS_WANT_READ: conn->tls_cross = true; return 0;
     case TLS_WANT_WRITE: return 0;
-    case TLS_CLOSED: errno = EPIPE; return -1;
-    case TLS_FAILED: errno = EPIPE; return -1;
+    case TLS_CLOSED:
+    case TLS_FAILED: return -1;
     }
     return -1;
 }
@@ -290,7 +299,7 @@ void conn_flush(struct conn *conn)
         }
         ssize_t done = conn->tls ? write_tls(conn) : write_plain(conn);
         if (done < 0) {
-            conn_end(conn, conn->tls ? "TLS write failed" : strerror(errno), false);
+            conn_end(conn, conn->tls ? tls_session_error(conn->tls) : strerror(errno), false);
             return;
         }
         if (done == 0) {

@@ -516,7 +516,7 @@ static bool client_run(struct client *client)
         case ANSWERED:
         case SENT: call_end(client); break;
         case PARKED: return false;
-        case CLOSED: return false;
+        case CLOSED: call_end(client); return false;
         }
         if (client->state == CLIENT_CLOSED || client->state == CLIENT_LEAVING)
             return false;
@@ -538,6 +538,8 @@ static void client_end_turn(struct client *client)
         parser_waiting(client->parser) > WAITING_INPUT_MAX)
         conn_pause(&client->conn, true);
     client_settle(client);
+    if (client->state == CLIENT_LEAVING && !client->queue.head && !client->call.active)
+        conn_finish(&client->conn);
     if (client->eof && client->state != CLIENT_LEAVING && !client->resume &&
         client->wait == WAIT_NONE)
         client_leave(client, REASON_PEER);

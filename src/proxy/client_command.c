@@ -73,7 +73,7 @@ static void client_line(const struct client *client, struct buf *out)
     buf_printf(out,
                "id=%llu addr=%s laddr=%s fd=%d name=%s age=%llu idle=%llu flags=%s db=%d sub=%zu "
                "psub=%zu ssub=%zu multi=%lld qbuf=%zu qbuf-free=0 argv-mem=0 multi-mem=%zu rbs=0 "
-               "rbp=0 obl=0 oll=0 omem=%zu tot-mem=%zu events=r cmd=%s user=%s redir=-1 resp=%u",
+               "rbp=0 obl=0 oll=0 omem=%zu tot-mem=%zu events=r cmd=%s user=%s redir=%lld resp=%u",
                (unsigned long long)client->id, peer, own, client->conn.fd,
                text_or_empty(client->name), (unsigned long long)(now - client->created) / 1000,
                (unsigned long long)(now - client->active) / 1000, flags, client->db,
@@ -84,7 +84,7 @@ static void client_line(const struct client *client, struct buf *out)
                client->transaction ? client->transaction->queued.bytes : 0, client->conn.out.bytes,
                sizeof(*client) + client->queued_bytes + client->conn.out.bytes,
                last ? last->name : "NULL", client->user_name ? client->user_name : "default",
-               client->resp);
+               client->tracking ? (long long)client->redirect : -1LL, client->resp);
     if (client->lib_name || client->lib_ver)
         buf_printf(out, " lib-name=%s lib-ver=%s", text_or_empty(client->lib_name),
                    text_or_empty(client->lib_ver));
@@ -93,6 +93,7 @@ static void client_line(const struct client *client, struct buf *out)
 /* ---- questions that go round
  * ---------------------------------------------------------------------------- */
 
+enum { TRACKING_ARGS_MAX = 64 };
 enum round_kind { ROUND_LIST, ROUND_KILL, ROUND_UNBLOCK };
 
 struct round {
@@ -406,6 +407,42 @@ static enum step client_no_touch(struct client *client, struct call *call)
     return NEXT;
 }
 
+/* REDIRECT names a client by our id; the backend knows that client's pinned link by its own. */
+static bool tracking_redirect(struct client *client, struct call *call)
+{
+    struct str argv[TRACKING_ARGS_MAX];
+    size_t argc = call->request.argc, at = 0;
+    int64_t id = 0;
+    char backend_id[24];
+    for (size_t i = 3; i + 1 < argc && !at; i++)
+        if (str_equal_nocase(call->request.argv[i], STR("redirect")))
+            at = i + 1;
+    client->redirect = 0;
+    if (!at || !str_to_int(call->request.argv[at], &id) || id == 0)
+        return true; /* without, or as the backend will have it */
+    struct client *target = worker_client(client->worker, (uint64_t)id);
+    if (!target || argc > TRACKING_ARGS_MAX) {
+        client_reply_text(client, "-ERR The client ID you want redirect to does not exist\r\n");
+        return false;
+    }
+    if (!target->pinned || !target->pinned->backend_id) {
+        client_reply_error(client, "ERR respgate: the client to redirect to must be subscribed to "
+                                   "__redis__:invalidate first");
+        return false;
+    }
+    memcpy(argv, call->request.argv, argc * sizeof(*argv));
+    snprintf(backend_id, sizeof(backend_id), "%llu",
+             (unsigned long long)target->pinned->backend_id);
+    argv[at] = str_of(backend_id);
+    struct buf buf = {0};
+    write_command(&buf, argc, argv);
+    span_drop(&call->request.bytes);
+    call->request.bytes = span_copy(buf.ptr, buf.len);
+    buf_free(&buf);
+    client->redirect = id;
+    return true;
+}
+
 /* Invalidations come on the connection that read: the client gets a link of its own. */
 static enum step client_tracking(struct client *client, struct call *call)
 {
@@ -413,13 +450,8 @@ static enum step client_tracking(struct client *client, struct call *call)
     const struct str *argv = call->request.argv;
     if (!on_off(argv[2], &on))
         return answer(client, "-ERR syntax error\r\n");
-    for (size_t i = 3; i < call->request.argc; i++)
-        if (str_equal_nocase(argv[i], STR("redirect"))) {
-            client_reply_error(client,
-                               "ERR respgate: CLIENT TRACKING REDIRECT is not possible; use "
-                               "RESP3, where invalidations come on the same connection");
-            return ANSWERED;
-        }
+    if (on && !tracking_redirect(client, call))
+        return ANSWERED;
     call->kind = REQ_TRACKING;
     call->expect = on ? TRACKING_ON : TRACKING_OFF;
     if (on) {
@@ -588,6 +620,17 @@ static const struct client_row {
     {"client|getredir", client_caching},
     {"client|unblock", client_unblock_run},
 };
+
+/* CLIENT SETINFO is younger than the table (Redis 7.2), and libraries send it to every server. */
+bool client_command_extra(struct client *client, struct call *call)
+{
+    const struct str *argv = call->request.argv;
+    if (strcmp(call->command->name, "client") != 0 || !str_equal_nocase(argv[1], STR("setinfo")) ||
+        call->request.argc != 4 || client->transaction)
+        return false;
+    client_setinfo(client, call);
+    return true;
+}
 
 enum step client_command_run(struct client *client, struct call *call)
 {

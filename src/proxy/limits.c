@@ -10,8 +10,10 @@ enum step reply_unknown(struct client *client, struct call *call)
     const struct str *argv = call->request.argv;
     char args[160] = "";
     size_t used = 0;
-    count(client->worker, STAT_REQUESTS_UNKNOWN);
+    if (call->command && client_command_extra(client, call))
+        return ANSWERED;
     transaction_abort(client);
+    count(client->worker, STAT_REQUESTS_UNKNOWN);
     if (call->command) { /* a container with a subcommand it does not have */
         char upper[64];
         size_t i = 0;

@@ -116,29 +116,25 @@ void link_login(struct link *link)
     const struct pool *pool = link->pool;
     const struct identity *identity = pool->identity;
     bool hello = !pool->node->no_hello;
-    struct str argv[8] = {STR("HELLO"), STR("2")};
-    size_t argc = 2;
+    bool name = identity->username != NULL;
     char db[16];
     link->state = LINK_LOGIN;
     link->refused = false;
     link->pool->noauth = false;
     link->login_steps = 1; /* of our own: nothing finishes before all steps are asked */
-    if (!hello) {
-        argv[0] = STR("AUTH");
-        argc = 1;
-    } else if (identity->password) {
-        argv[argc++] = STR("AUTH");
+    if (identity->password && (!hello || !name)) {
+        /* A password alone is sent as AUTH has it: the store's answer to it is the client's. */
+        struct str auth[] = {STR("AUTH"), str_of(name ? identity->username : identity->password),
+                             str_of(identity->password)};
+        login_step(link, name ? 3 : 2, auth, login_step_done);
     }
-    if (identity->password && (identity->username || hello))
-        argv[argc++] = str_of(identity->username ? identity->username : "default");
-    if (identity->password)
-        argv[argc++] = str_of(identity->password);
     if (hello) {
-        argv[argc++] = STR("SETNAME");
-        argv[argc++] = STR("respgate");
+        struct str argv[] = {STR("HELLO"),   STR("2"),
+                             STR("SETNAME"), STR("respgate"),
+                             STR("AUTH"),    str_of(name ? identity->username : ""),
+                             str_of(name ? identity->password : "")};
+        login_step(link, name ? 7 : 4, argv, login_hello_done);
     }
-    if (hello || identity->password)
-        login_step(link, argc, argv, hello ? login_hello_done : login_step_done);
     if (pool->resp == 3) {
         struct str hello3[] = {STR("HELLO"), STR("3")};
         login_step(link, ARRAY_LEN(hello3), hello3, login_step_done);

@@ -22,6 +22,7 @@ static enum step classify(struct client *client, struct call *call)
     case LOOKUP_UNKNOWN:
     case LOOKUP_UNKNOWN_SUB: return reply_unknown(client, call);
     }
+    client->last_command = call->command->id;
     call_keys(client->worker, call);
     return limits_check(client, call);
 }
@@ -93,7 +94,6 @@ static enum step dispatch(struct client *client, struct call *call)
     call->request.bytes = (struct span){0};
     bool pinned = call_pinned(client, call);
     client->pins |= call->pin;
-    client->last_command = req->command;
     client_enqueue(client, req);
     if (pinned) {
         ASSERT(client->pinned);

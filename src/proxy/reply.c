@@ -115,7 +115,7 @@ static void kind_done(struct link *link, struct client *client, const struct req
     case REQ_WATCH: return;
     case REQ_MULTI:
         if (link->frame_error)
-            transaction_refused(client);
+            transaction_refused(client, req);
         return;
     case REQ_EXEC: transaction_executed(client, link, req); return;
     case REQ_BLOCK: client->pins &= ~(uint32_t)PIN_BLOCK; return;

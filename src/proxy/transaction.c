@@ -30,6 +30,7 @@ enum step transaction_multi(struct client *client, struct call *call)
     client->transaction->generation = client->worker->snapshot->generation;
     client->transaction->db = client->db;
     call->kind = REQ_MULTI;
+    call->expect = client->transaction->serial = ++client->transaction_serial;
     call->pin = PIN_MULTI;
     return NEXT;
 }
@@ -42,9 +43,10 @@ void transaction_start_lost(struct client *client)
     client_reply_text(client, "+OK\r\n");
 }
 
-void transaction_refused(struct client *client)
+/* The backend refused MULTI (by its ACL): what follows runs one by one, as it would direct. */
+void transaction_refused(struct client *client, const struct req *req)
 {
-    if (client->transaction && client->transaction->count == 0) {
+    if (client->transaction && client->transaction->serial == req->expect) {
         transaction_end(client);
         client->pins &= ~(uint32_t)PIN_MULTI;
     }
