@@ -48,15 +48,21 @@ def pieces(random, length):
     return [random.randrange(length) for _ in range(random.randrange(1, 12))]
 
 
+# What concerns the connection itself is not as direct inside MULTI, see test_transactions.py.
+QUEUED_FORMS = [form for form in FORMS if not form.startswith(("CLIENT ", "SELECT "))]
+
+
+def some(random, prefix, count, forms=FORMS):
+    return [fill(random.choice(forms), random, prefix) for _ in range(count)]
+
+
 def batch(random, prefix):
-    """Some commands, now and then wrapped in a transaction."""
-    commands = [fill(random.choice(FORMS), random, prefix) for _ in range(BATCH)]
-    if random.random() < 0.3:
-        start = random.randrange(BATCH - 10)
-        commands.insert(start, [b"MULTI"])
-        commands.insert(start + random.randrange(2, 10), random.choice([[b"EXEC"], [b"DISCARD"]]))
-        commands.append([b"DISCARD"])
-    return commands
+    """Some commands, now and then with a transaction in the middle."""
+    if random.random() > 0.3:
+        return some(random, prefix, BATCH)
+    return [*some(random, prefix, BATCH // 2), [b"MULTI"],
+            *some(random, prefix, random.randrange(10), QUEUED_FORMS),
+            random.choice([[b"EXEC"], [b"DISCARD"]]), *some(random, prefix, 5), [b"DISCARD"]]
 
 
 def compare(clients, commands, random):
@@ -73,11 +79,15 @@ def compare(clients, commands, random):
             f"{commands[max(0, position - 6):position]!r}")
 
 
+def speak(clients, protocol):
+    for each in clients:
+        hello = each.call("HELLO", protocol)
+        assert b"proto" in hello, hello
+
+
 def run(clients, protocol, seed, batches, prefix):
     random = Random(seed)
-    if protocol == 3:
-        for each in clients:
-            each.call("HELLO 3")
+    speak(clients, protocol)
     for _ in range(batches):
         compare(clients, batch(random, prefix), random)
 
@@ -85,7 +95,7 @@ def run(clients, protocol, seed, batches, prefix):
 @pytest.mark.parametrize("protocol", [2, 3])
 @pytest.mark.parametrize("seed", range(4))
 def test_random_commands_are_answered_alike(pair, protocol, seed):
-    run(pair(), protocol, f"{protocol}-{seed}", 150, "k:")
+    run(pair(), protocol, f"{protocol}-{seed}", 150, f"k-{protocol}-{seed}:")
 
 
 def test_several_clients_at_once(pair):
@@ -111,11 +121,9 @@ def test_every_form_alone(pair, protocol):
     """No form is left to chance."""
     clients = pair()
     random = Random(7)
-    if protocol == 3:
-        for each in clients:
-            each.call("HELLO 3")
+    speak(clients, protocol)
     for form in FORMS:
-        compare(clients, [fill(form, random, "k:") for _ in range(3)], random)
+        compare(clients, [fill(form, random, f"alone-{protocol}:") for _ in range(3)], random)
 
 
 def wrong_arities(store):

@@ -172,17 +172,26 @@ def crowd(port, *, steadies=25, restlesses=10, listeners=6, rounds=25, seed=1):
     assert not failures, "\n".join(failures)
 
 
+# The crowd wants many new links at once, which is not what is tested here.
+PATIENT = {"dial-rate": "1000/s", "park-timeout": "20s"}
+
+
+def test_a_crowd_straight_to_redis(store):
+    """That the crowd itself expects what Redis does."""
+    crowd(store.port)
+
+
 @pytest.mark.parametrize("seed", range(3))
-def test_a_crowd(gate, seed):
-    crowd(gate.port, seed=seed)
+def test_a_crowd(start_gate, store, seed):
+    crowd(start_gate(store, backend=PATIENT).port, seed=seed)
 
 
 @pytest.mark.parametrize("settings", [
-    {"proxy": {"threads": 2}}, {"backend": {"links": 3}}, {"backend": {"max-pinned-links": 5,
-                                                                       "park-timeout": "20s"}}],
+    {"proxy": {"threads": 2}}, {"backend": {"links": 3}}, {"backend": {"max-pinned-links": 5}}],
     ids=["two threads", "three links", "few pinned links"])
 def test_a_crowd_under_other_settings(start_gate, store, settings):
-    gate = start_gate(store, **settings)
+    gate = start_gate(store, proxy=settings.get("proxy"),
+                      backend={**PATIENT, **settings.get("backend", {})})
     crowd(gate.port, seed=9, rounds=15)
 
 

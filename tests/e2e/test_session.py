@@ -1,9 +1,10 @@
 """What belongs to one connection stays with it: db, name, id, reply mode, identity in lists."""
 import re
+import time
 
 import pytest
 
-from harness.waiting import wait_until
+from harness.waiting import FACTOR, wait_until
 from harness.wire import Closed, encode
 
 
@@ -173,12 +174,11 @@ def test_settings_that_touch_only_oneself(client, store):
 
 
 @pytest.mark.needs_gate
-def test_setinfo_and_no_touch_are_known_whatever_the_server(client):
+def test_setinfo_is_known_whatever_the_server(client):
     """Newer libraries send these first and some do not survive an error."""
     client.ok("CLIENT SETINFO LIB-NAME redis-py")
     client.ok("CLIENT SETINFO LIB-VER 5.0.0")
     assert client.call("CLIENT", "SETINFO", "LIB-NAME", "two words").code == "ERR"
-    client.ok("CLIENT NO-TOUCH on")
 
 
 def test_unblock(connect):
@@ -329,3 +329,29 @@ def test_closing_is_seen(connect):
         client.send(encode("QUIT"))
         client.read()
         client.read()
+
+
+def test_an_impossible_db_costs_nothing(connect):
+    """Not even when it is asked for again and again: nobody else may feel it."""
+    bad, good = connect(), connect()
+    start = time.monotonic()
+    for turn in range(40):
+        assert bad.call("SELECT", 90 + turn % 5) == "ERR DB index is out of range"
+        assert good.pipeline(f"SELECT {turn % 16}", "SET k v")[1] == b"OK"
+    assert time.monotonic() - start < 10 * FACTOR
+
+
+def test_a_burst_of_clients_that_need_links_of_their_own(connect, store):
+    """Workers of a job queue start together and block at once: with a healthy store and default
+    settings none of them may be turned away."""
+    clients = [connect() for _ in range(40)]
+    for number, client in enumerate(clients):
+        client.send(encode("SELECT", number % 16) + encode("BLPOP", f"jobs-{number}", "0"))
+    wait_until(lambda: int(store.info("blocked_clients")) == 40, "all to block", 15)
+    for client in clients:
+        assert client.read() == b"OK"
+    with store.client() as direct:
+        for number in range(40):
+            direct.ok("SELECT", number % 16)
+            direct.call("RPUSH", f"jobs-{number}", number)
+    assert [int(client.read()[1]) for client in clients] == list(range(40))

@@ -181,3 +181,19 @@ def test_leaving_inside(connect, store):
     for _ in range(10):
         assert connect().pipeline("MULTI", "PING", "EXEC")[-1] == [b"PONG"]
     assert store.call("EXISTS evil") == 0
+
+
+def test_the_client_command_inside(client):
+    """What only looks is queued, as direct."""
+    number = client.call("CLIENT ID")
+    assert client.pipeline("MULTI", "CLIENT ID", "CLIENT GETNAME", "EXEC") == [
+        b"OK", b"QUEUED", b"QUEUED", [number, None]]
+
+
+def test_select_inside(client):
+    """It holds from there on, also behind EXEC."""
+    assert client.pipeline("MULTI", "SELECT 3", "SET k three", "EXEC", "GET k", "SELECT 0",
+                           "GET k") == [b"OK", b"QUEUED", b"QUEUED", [b"OK", b"OK"], b"three",
+                                        b"OK", None]
+    assert client.pipeline("MULTI", "SELECT 4", "DISCARD", "SET k zero", "SELECT 0", "GET k")[-1] == (
+        b"zero")
