@@ -86,9 +86,15 @@ static int read_command_line(int argc, char **argv, struct command_line *line)
     return -1;
 }
 
-static int print_config(struct config *config)
+static int print_config(const struct command_line *line)
 {
+    struct problems problems = {0};
     struct buf text = {0};
+    struct config *config = config_load(line->config, &line->overrides, &problems);
+    fwrite(problems.text.ptr, 1, problems.text.len, stderr);
+    problems_free(&problems);
+    if (!config)
+        return 1;
     config_print(config, &text);
     fwrite(text.ptr, 1, text.len, stdout);
     buf_free(&text);
@@ -103,13 +109,9 @@ int main(int argc, char **argv)
     int code = read_command_line(argc, argv, &line);
     if (code >= 0)
         return code;
-    struct config *config = config_load(line.config, &line.overrides, &problems);
-    if (config && line.print_config) {
-        fwrite(problems.text.ptr, 1, problems.text.len, stderr);
-        return print_config(config);
-    }
-    struct snapshot *snapshot =
-        config ? snapshot_new(config, command_table_builtin(), &problems) : NULL;
+    if (line.print_config)
+        return print_config(&line);
+    struct snapshot *snapshot = snapshot_load(line.config, &line.overrides, NULL, &problems);
     fwrite(problems.text.ptr, 1, problems.text.len, stderr);
     problems_free(&problems);
     if (!snapshot)
@@ -119,6 +121,7 @@ int main(int argc, char **argv)
         snapshot_drop(snapshot);
         return 0;
     }
+    const struct config *config = snapshot->config;
     if (!log_open(config->log.file, config->log.level, config->log.json)) {
         fprintf(stderr, "respgate: cannot open the log file %s\n", config->log.file);
         return 1;

@@ -144,6 +144,10 @@ struct config_overrides {
  * sockets or certificates; does read password files. */
 struct config *config_load(const char *path, const struct config_overrides *overrides,
                            struct problems *problems);
+/* The same, but returned also when there were mistakes: only for finding those of the rules too, so
+ * that one run shows them all. */
+struct config *config_load_all(const char *path, const struct config_overrides *overrides,
+                               struct problems *problems);
 struct config *config_hold(struct config *config); /* one more owner */
 void config_free(struct config *config);           /* the last owner's frees */
 /* The text of the built-in configuration (conf/respgate.conf as it was at build time). */

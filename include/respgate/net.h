@@ -164,6 +164,9 @@ struct conn {
 void conn_accept(struct conn *conn, struct loop *loop, const struct conn_ops *ops, int fd,
                  struct tls_context *tls);
 
+/* Server side, on a connection that is open and plain so far: ops->opened follows. */
+void conn_start_tls(struct conn *conn, struct tls_context *tls);
+
 struct dial_target {
     const char *host; /* name or numeric; NULL: unix */
     uint16_t port;

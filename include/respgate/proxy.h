@@ -69,6 +69,10 @@ struct snapshot {
 /* Takes over a reference to config. NULL with problems when something does not fit. */
 struct snapshot *snapshot_new(struct config *config, const struct command_table *commands,
                               struct problems *problems);
+/* From a file (NULL: built in). old: what it is to replace, or NULL at the start. NULL with every
+ * mistake of the file in problems. */
+struct snapshot *snapshot_load(const char *path, const struct config_overrides *overrides,
+                               const struct snapshot *old, struct problems *problems);
 struct snapshot *snapshot_hold(struct snapshot *snapshot);
 void snapshot_drop(struct snapshot *snapshot);
 
@@ -169,6 +173,7 @@ struct pool {
     struct list links; /* all links but the idle ones */
     uint32_t pin_dialing;
     char refusal[256]; /* the backend's error to our login, "" when none; without '-' */
+    bool seen;         /* a link of this class has been there */
     bool noauth;       /* the store wants a login this identity does not have */
     uint64_t unused;   /* loop ms since when nobody uses it */
 };
@@ -302,7 +307,7 @@ struct transaction {
     uint64_t generation; /* of the rules they were queued under */
     int64_t db;          /* where the next queued command runs: SELECT may be queued */
     bool selected;       /* a SELECT was queued */
-    uint32_t serial; /* tells the client's transactions apart */
+    uint32_t serial;     /* tells the client's transactions apart */
     bool aborted;        /* EXEC must answer EXECABORT */
     bool lost;           /* its link died, or there was none */
 };
@@ -330,7 +335,7 @@ struct client {
     uint32_t transaction_serial;
     uint64_t watched_keys;
     int64_t redirect; /* CLIENT TRACKING REDIRECT: our id of that client */
-    bool watch_lost; /* a watched link died: the next EXEC answers nil */
+    bool watch_lost;  /* a watched link died: the next EXEC answers nil */
     int db;
     uint8_t resp;
     uint8_t state, wait;
@@ -348,7 +353,8 @@ struct client {
     uint64_t soft_since;      /* loop ms since when output is above the soft limit */
     struct address door;      /* counted under this address */
     char *user_counted;       /* and under this user */
-    struct pool *wait_pool;   /* in whose list of waiters it is */
+    uint64_t user_max_pinned;
+    struct pool *wait_pool; /* in whose list of waiters it is */
     uint64_t waiting_since;
     bool pin_multi, pin_full; /* its last try for a pinned link */
     bool restoring;           /* its subscriptions wait for a new link */
@@ -384,6 +390,7 @@ bool client_name_valid(struct str name);
 #define CLIENT_NAME_ERROR                                                                          \
     "-ERR Client names cannot contain spaces, newlines or special characters.\r\n"
 bool client_authenticated(const struct client *client);
+bool auth_unknown(struct client *client, struct call *call);
 void call_begin(struct client *client);
 void call_end(struct client *client);
 void kind_lost(struct client *client, const struct req *req); /* its reply will never come */
@@ -485,7 +492,6 @@ struct worker {
     uint64_t next_scan;
     uint64_t log_window, log_count; /* refusals logged this second */
     uint64_t trim_at;
-    size_t trim_total;
     uint64_t commands_asked; /* id of the link that was asked for COMMAND */
     bool draining, drained;
     uint64_t drain_until;
@@ -520,11 +526,12 @@ struct proxy {
     const char *config_path;
     struct listener **listeners;
     size_t listener_count;
-    struct tally *addresses;          /* clients by address */
-    struct tally *users;              /* clients by user */
-    uint64_t dial_next;               /* GCRA of dial-rate, atomic, ns */
-    int64_t pinned, links;            /* atomic: of all workers */
-    uint64_t refused, refused_logged; /* clients turned away at the door */
+    struct tally *addresses;                       /* clients by address */
+    struct tally *users;                           /* clients by user */
+    struct tally *pinned_addresses, *pinned_users; /* pinned links in use */
+    uint64_t dial_next;                            /* GCRA of dial-rate, atomic, ns */
+    int64_t pinned, links;                         /* atomic: of all workers */
+    uint64_t refused, refused_logged;              /* clients turned away at the door */
     uint64_t reloads, reload_failures;
     uint8_t learned_digest[DIGEST_SIZE]; /* of the COMMAND reply the table was made from */
     uv_signal_t signals[4];

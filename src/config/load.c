@@ -262,7 +262,6 @@ static struct config *config_read(const char *name, const struct str *text,
     struct arena *arena = arena_new();
     struct config *config = arena_alloc(arena, sizeof(*config));
     struct loader loader = {.config = config, .problems = problems, .last = &loader.sections};
-    size_t before = problems->errors;
     config->arena = arena;
     config->file = arena_str(arena, str_of(name));
     if (text)
@@ -270,6 +269,12 @@ static struct config *config_read(const char *name, const struct str *text,
     else
         source_read_file(&loader, config->file);
     config_finish(&loader, overrides);
+    return config;
+}
+
+static struct config *config_if_right(struct config *config, size_t before,
+                                      const struct problems *problems)
+{
     if (problems->errors == before)
         return config;
     config_free(config);
@@ -279,11 +284,19 @@ static struct config *config_read(const char *name, const struct str *text,
 struct config *config_load_text(const char *name, struct str text,
                                 const struct config_overrides *overrides, struct problems *problems)
 {
-    return config_read(name, &text, overrides, problems);
+    size_t before = problems->errors;
+    return config_if_right(config_read(name, &text, overrides, problems), before, problems);
 }
 
 struct config *config_load(const char *path, const struct config_overrides *overrides,
                            struct problems *problems)
+{
+    size_t before = problems->errors;
+    return config_if_right(config_load_all(path, overrides, problems), before, problems);
+}
+
+struct config *config_load_all(const char *path, const struct config_overrides *overrides,
+                               struct problems *problems)
 {
     struct str builtin = config_builtin();
     if (path)

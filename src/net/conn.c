@@ -118,6 +118,13 @@ void conn_accept(struct conn *conn, struct loop *loop, const struct conn_ops *op
     conn_attach(conn, fd, tls ? CONN_HANDSHAKE : CONN_OPEN);
 }
 
+void conn_start_tls(struct conn *conn, struct tls_context *tls)
+{
+    conn->tls = tls_session_new(tls, conn->fd, NULL);
+    conn->state = CONN_HANDSHAKE;
+    conn_watch(conn);
+}
+
 static void conn_handshake(struct conn *conn)
 {
     switch (tls_handshake(conn->tls)) {
@@ -155,8 +162,10 @@ static void conn_event(uv_poll_t *handle, int status, int events)
         conn_handshake(conn);
         return;
     }
-    if (status < 0) /* POLLERR: libuv has stopped watching; the read below tells the reason */
+    if (status < 0) { /* POLLERR: libuv has stopped watching; the read below tells the reason */
         events = UV_READABLE;
+        conn->events = 0;
+    }
     if ((events & UV_WRITABLE) || (conn->tls_cross && conn->blocked)) {
         conn->tls_cross = false;
         conn_flush(conn);
@@ -165,6 +174,8 @@ static void conn_event(uv_poll_t *handle, int status, int events)
     }
     if ((events & (UV_READABLE | UV_DISCONNECT)) && conn->state == CONN_OPEN)
         conn->ops->readable(conn);
+    if (status < 0)
+        conn_watch(conn); /* an owner that did not read now is asked again */
 }
 
 static ssize_t conn_read_tls(struct conn *conn, char *ptr, size_t len)

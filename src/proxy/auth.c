@@ -29,6 +29,16 @@ bool client_authenticated(const struct client *client)
     return !client->pool || !client->pool->noauth;
 }
 
+/* What is answered here must not be answered to someone the store would not let in. While no link
+ * of the class has been there, that is not known: such a command waits for one. */
+bool auth_unknown(struct client *client, struct call *call)
+{
+    if (client->worker->snapshot->config->user_count || (call->command->flags & CMD_NO_AUTH) ||
+        !client->worker->snapshot->session[call->command->id])
+        return false;
+    return pool_verify(client->pool, client) == POOL_WAIT;
+}
+
 void client_set_identity(struct client *client, struct identity *identity, const char *user)
 {
     struct identity *old = client->identity;
@@ -164,6 +174,7 @@ static bool user_login(struct client *client, const struct config_user *user)
     identity_drop(identity);
     client->authenticated = true;
     client->user_admin = user->admin;
+    client->user_max_pinned = user->max_pinned_links;
     return true;
 }
 

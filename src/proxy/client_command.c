@@ -621,14 +621,21 @@ static const struct client_row {
     {"client|unblock", client_unblock_run},
 };
 
-/* CLIENT SETINFO is younger than the table (Redis 7.2), and libraries send it to every server. */
+/* Younger than the table (Redis 7.2): SETINFO, which libraries send to every server, and NO-TOUCH,
+ * which an older server has no use for. A backend that knows them has taught us their rows. */
 bool client_command_extra(struct client *client, struct call *call)
 {
     const struct str *argv = call->request.argv;
-    if (strcmp(call->command->name, "client") != 0 || !str_equal_nocase(argv[1], STR("setinfo")) ||
-        call->request.argc != 4 || client->transaction)
+    size_t argc = call->request.argc;
+    bool on;
+    if (strcmp(call->command->name, "client") != 0 || client->transaction)
         return false;
-    client_setinfo(client, call);
+    if (str_equal_nocase(argv[1], STR("setinfo")) && argc == 4)
+        client_setinfo(client, call);
+    else if (str_equal_nocase(argv[1], STR("no-touch")) && argc == 3)
+        answer(client, on_off(argv[2], &on) ? "+OK\r\n" : "-ERR syntax error\r\n");
+    else
+        return false;
     return true;
 }
 

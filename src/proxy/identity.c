@@ -8,7 +8,7 @@ static void identity_digest(struct worker *worker, const char *username, struct 
                             uint8_t out[DIGEST_SIZE])
 {
     const struct str parts[] = {{(char *)worker->identity_key, DIGEST_SIZE},
-                                username ? str_of(username) : STR("default"),
+                                username ? str_of(username) : STR(""),
                                 password};
     digest_parts(parts, ARRAY_LEN(parts), out);
 }

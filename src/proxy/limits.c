@@ -10,6 +10,14 @@ enum step reply_unknown(struct client *client, struct call *call)
     const struct str *argv = call->request.argv;
     char args[160] = "";
     size_t used = 0;
+    if (!call->command &&
+        (str_equal_nocase(argv[0], STR("post")) || str_equal_nocase(argv[0], STR("host:")))) {
+        /* A browser made to talk to us (server.c, securityWarningCommand): its body could be
+         * commands. */
+        log_warn(client_who(client), "closed: HTTP on a Redis port, possibly an attack");
+        client_close(client, REASON_PROTOCOL);
+        return CLOSED;
+    }
     if (call->command && client_command_extra(client, call))
         return ANSWERED;
     transaction_abort(client);

@@ -129,9 +129,12 @@ void link_login(struct link *link)
         login_step(link, name ? 3 : 2, auth, login_step_done);
     }
     if (hello) {
-        struct str argv[] = {STR("HELLO"),   STR("2"),
-                             STR("SETNAME"), STR("respgate"),
-                             STR("AUTH"),    str_of(name ? identity->username : ""),
+        struct str argv[] = {STR("HELLO"),
+                             STR("2"),
+                             STR("SETNAME"),
+                             STR("respgate"),
+                             STR("AUTH"),
+                             str_of(name ? identity->username : ""),
                              str_of(name ? identity->password : "")};
         login_step(link, name ? 7 : 4, argv, login_hello_done);
     }

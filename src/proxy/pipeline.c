@@ -29,9 +29,12 @@ static enum step classify(struct client *client, struct call *call)
 
 static enum step admit(struct client *client, struct call *call)
 {
+    if (unlikely(!client->pool->seen) && auth_unknown(client, call))
+        return PARKED;
     if (likely(client_authenticated(client) || (call->command->flags & CMD_NO_AUTH)))
         return NEXT;
-    if (!client->worker->snapshot->config->user_count)
+    if (!client->worker->snapshot->config->user_count &&
+        !client->worker->snapshot->session[call->command->id])
         return NEXT; /* the store itself says NOAUTH */
     transaction_abort(client);
     client_reply_text(client, "-NOAUTH Authentication required.\r\n");
@@ -123,6 +126,7 @@ enum step pipeline_run(struct client *client)
         enum step step = stages[call->stage](client, call);
         if (step != NEXT)
             return step; /* PARKED: client_resume comes back to this very stage */
+        call->phase = 0; /* a stage's own */
     }
     return SENT;
 }

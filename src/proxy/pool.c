@@ -115,20 +115,35 @@ static size_t waiters_count(const struct pool *pool)
 
 /* Pinned links of all workers together stay below max-pinned-links; only MULTI may use the last
  * fifth, so that a thousand blocked consumers cannot keep everyone from transactions. */
-static bool pin_take(struct pool *pool, bool for_multi)
+static bool pin_take(struct pool *pool, const struct client *client, bool for_multi)
 {
     struct proxy *proxy = pool->node->worker->proxy;
     int64_t max = (int64_t)config_of(pool->node)->backend.max_pinned_links;
     int64_t limit = for_multi ? max : max - max / MULTI_SHARE;
-    if (__atomic_add_fetch(&proxy->pinned, 1, __ATOMIC_RELAXED) <= limit)
-        return true;
+    char room[24];
+    struct str address = address_key(&client->subject.address, room);
+    if (__atomic_add_fetch(&proxy->pinned, 1, __ATOMIC_RELAXED) <= limit) {
+        if (tally_add(proxy->pinned_addresses, address,
+                      config_of(pool->node)->backend.pinned_per_ip)) {
+            if (!client->user_counted ||
+                tally_add(proxy->pinned_users, str_of(client->user_counted),
+                          client->user_max_pinned))
+                return true;
+            tally_remove(proxy->pinned_addresses, address);
+        }
+    }
     __atomic_sub_fetch(&proxy->pinned, 1, __ATOMIC_RELAXED);
     return false;
 }
 
-static void pin_give(struct pool *pool)
+static void pin_give(struct client *client)
 {
-    __atomic_sub_fetch(&pool->node->worker->proxy->pinned, 1, __ATOMIC_RELAXED);
+    struct proxy *proxy = client->worker->proxy;
+    char room[24];
+    tally_remove(proxy->pinned_addresses, address_key(&client->subject.address, room));
+    if (client->user_counted)
+        tally_remove(proxy->pinned_users, str_of(client->user_counted));
+    __atomic_sub_fetch(&proxy->pinned, 1, __ATOMIC_RELAXED);
 }
 
 /* One dial for each client that waits, less those under way. */
@@ -148,6 +163,8 @@ enum pool_answer pool_verify(struct pool *pool, struct client *client)
 {
     if (pool->shared && pool->shared->state == LINK_READY)
         return pool->noauth && (pool->resp == 3 || pool->db) ? POOL_REFUSED : POOL_READY;
+    if (client->restoring)
+        return POOL_AWAY; /* it waits for a link already */
     if (client->call.phase == 0) {
         client->call.phase = 1;
         pool->refusal[0] = '\0';
@@ -188,16 +205,18 @@ enum pool_answer pool_pin(struct pool *pool, struct client *client, bool for_mul
     }
     struct link *link = pool_warm(pool);
     client->pin_multi = for_multi;
-    client->pin_full = !pin_take(pool, for_multi);
+    client->pin_full = !pin_take(pool, client, for_multi);
     if (link && !client->pin_full) {
         pool_hand(client, link);
         return POOL_READY;
     }
     if (!client->pin_full)
-        pin_give(pool); /* taken again when there is a link */
+        pin_give(client); /* taken again when there is a link */
     client->call.phase = 1;
-    list_append(&pool->pin_waiters, &client->wait_entry);
-    client->wait_pool = pool;
+    if (!client->restoring) { /* then it is on the list already */
+        list_append(&pool->pin_waiters, &client->wait_entry);
+        client->wait_pool = pool;
+    }
     client->waiting_since = now_ms(pool);
     client_wait(client, WAIT_PIN);
     pool_want_pinned(pool);
@@ -237,7 +256,7 @@ static void pool_serve_pins(struct pool *pool)
         struct link *link = pool_warm(pool);
         if (!link)
             return;
-        client->pin_full = !pin_take(pool, client->pin_multi);
+        client->pin_full = !pin_take(pool, client, client->pin_multi);
         if (client->pin_full)
             continue; /* one that may use the last fifth can be behind it */
         pool_hand(client, link);
@@ -266,7 +285,7 @@ void pool_unpin(struct client *client)
     if (!link)
         return;
     link->owner = NULL;
-    pin_give(link->pool);
+    pin_give(client);
     if (link->state != LINK_READY)
         return;
     bool blocked = false;
@@ -393,6 +412,7 @@ void pool_link_ready(struct link *link)
 {
     struct pool *pool = link->pool;
     pool->refusal[0] = '\0';
+    pool->seen = true;
     if (!pool->noauth)
         pool->identity->verified = now_ms(pool);
     if (!link->counted) {
@@ -515,7 +535,7 @@ void pool_link_gone(struct link *link, bool expected, const char *reason)
     link->owner = NULL;
     if (owner) {
         owner->pinned = NULL;
-        pin_give(pool);
+        pin_give(owner);
     }
     sent_lost(link);
     if (owner && owner->state != CLIENT_CLOSED)
@@ -560,9 +580,12 @@ static void waiters_expire(struct list *waiters, uint64_t now, uint64_t limit, b
          * not all links are in use, waiting is not being away. */
         if (pins && client->wait_pool->node->is_up && !client->pin_full)
             continue;
-        if (client->restoring || now < client->waiting_since + limit)
+        if (now < client->waiting_since + limit)
             continue;
-        waiter_go(client);
+        if (!client->restoring)
+            waiter_go(client);
+        else if (client->wait == WAIT_PIN)
+            client_resume(client); /* its command is answered; it goes on waiting for a link */
     }
 }
 

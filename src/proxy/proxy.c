@@ -143,14 +143,8 @@ static void proxy_adopt(struct proxy *proxy, struct snapshot *snapshot)
 static void proxy_reload(struct proxy *proxy)
 {
     struct problems problems = {0};
-    struct snapshot *snapshot = NULL;
-    struct config *config = config_load(proxy->config_path, &proxy->overrides, &problems);
-    if (config)
-        config_check_reload(proxy->snapshot->config, config, &problems);
-    if (config && !problems.errors)
-        snapshot = snapshot_new(config, proxy->snapshot->commands, &problems);
-    else if (config)
-        config_free(config);
+    struct snapshot *snapshot =
+        snapshot_load(proxy->config_path, &proxy->overrides, proxy->snapshot, &problems);
     log_problems(&problems, snapshot ? LOG_WARN : LOG_ERROR);
     proxy->reloads++;
     if (!snapshot) {
@@ -160,6 +154,7 @@ static void proxy_reload(struct proxy *proxy)
         problems_free(&problems);
         return;
     }
+    const struct config *config = snapshot->config;
     if (!log_open(config->log.file, config->log.level, config->log.json))
         log_error(NULL, "cannot open the log file %s; the old one stays", config->log.file);
     policy_log_changes(proxy->snapshot->policy, snapshot->policy);
@@ -334,6 +329,8 @@ static void proxy_free(struct proxy *proxy)
     snapshot_drop(proxy->snapshot);
     tally_free(proxy->addresses);
     tally_free(proxy->users);
+    tally_free(proxy->pinned_addresses);
+    tally_free(proxy->pinned_users);
     free(proxy->listeners);
     free(proxy->workers);
 }
@@ -347,6 +344,8 @@ int proxy_run(struct snapshot *snapshot, const char *config_path,
         .overrides = *overrides,
         .addresses = tally_new(),
         .users = tally_new(),
+        .pinned_addresses = tally_new(),
+        .pinned_users = tally_new(),
         .worker_count = (unsigned)snapshot->config->proxy.threads,
     };
     loop_init(&proxy.loop, proxy_tick);

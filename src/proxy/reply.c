@@ -31,6 +31,8 @@ void reply_begin(struct link *link, const char *ptr, size_t len)
         link_close(link, REASON_UNASKED, NULL);
         return;
     }
+    if (unlikely(link->pool->noauth) && !link->frame_error && req && req->kind != REQ_INTERNAL)
+        link->pool->noauth = false; /* the store asks for no login any more */
     if (unlikely(link->frame_error)) {
         count(link_worker(link), STAT_REPLY_ERRORS);
         if (req && req->client)

@@ -19,6 +19,7 @@ static enum step session_quit(struct client *client, struct call *call);
 static enum step session_reset(struct client *client, struct call *call);
 static enum step session_monitor(struct client *client, struct call *call);
 static enum step session_wait(struct client *client, struct call *call);
+static enum step session_aside(struct client *client, struct call *call);
 static enum step session_never(struct client *client, struct call *call);
 
 static const struct session_row {
@@ -46,6 +47,10 @@ static const struct session_row {
     {"monitor", session_monitor, IN_MULTI_REFUSE},
     {"wait", session_wait, IN_MULTI_QUEUE},
     {"waitaof", session_wait, IN_MULTI_QUEUE},
+    {"script|kill", session_aside, IN_MULTI_QUEUE},
+    {"function|kill", session_aside, IN_MULTI_QUEUE},
+    {"function|stats", session_aside, IN_MULTI_QUEUE},
+    {"shutdown", session_aside, IN_MULTI_QUEUE},
     {"sync", session_never, IN_MULTI_REFUSE},
     {"psync", session_never, IN_MULTI_REFUSE},
     {"replconf", session_never, IN_MULTI_REFUSE},
@@ -138,6 +143,16 @@ static enum step session_never(struct client *client, struct call *call)
     client_reply_error(client, "ERR respgate: '%s' acts on a connection and is not passed on",
                        call->command->name);
     return ANSWERED;
+}
+
+/* What ends a script that runs too long must not queue behind it on the shared link: Redis reads
+ * no further on the connection the script came from. */
+static enum step session_aside(struct client *client, struct call *call)
+{
+    (void)client;
+    call->kind = REQ_BLOCK;
+    call->pin = PIN_BLOCK;
+    return NEXT;
 }
 
 /* The client moves to the class of the other db once the backend has accepted it there. */

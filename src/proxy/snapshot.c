@@ -83,6 +83,20 @@ struct snapshot *snapshot_new(struct config *config, const struct command_table 
     return NULL;
 }
 
+struct snapshot *snapshot_load(const char *path, const struct config_overrides *overrides,
+                               const struct snapshot *old, struct problems *problems)
+{
+    const struct command_table *commands = old ? old->commands : command_table_builtin();
+    struct config *config = config_load_all(path, overrides, problems);
+    if (old && !problems->errors)
+        config_check_reload(old->config, config, problems);
+    if (!problems->errors)
+        return snapshot_new(config, commands, problems);
+    policy_free(policy_compile(config, commands, problems)); /* for the rules' own mistakes */
+    config_free(config);
+    return NULL;
+}
+
 struct snapshot *snapshot_hold(struct snapshot *snapshot)
 {
     __atomic_fetch_add(&snapshot->refs, 1, __ATOMIC_RELAXED);

@@ -4,7 +4,7 @@
 
 #include "respgate/proxy.h"
 
-enum { SCAN_CLIENTS_MS = 250, TRIM_MS = 2000, TRIM_BYTES = 1024 * 1024 };
+enum { SCAN_CLIENTS_MS = 250, TRIM_MS = 2000, TRIM_BYTES = 8 * 1024 * 1024 };
 
 struct parser *worker_parser(struct worker *worker)
 {
@@ -165,10 +165,8 @@ static void worker_tick(struct loop *loop)
         worker_drain_step(worker);
     if (now >= worker->trim_at) {
         /* What a burst left in the allocator goes back to the system. */
-        size_t total = chunk_total();
-        if (total + TRIM_BYTES < worker->trim_total)
+        if (worker->index == 0 && mallinfo2().fordblks > TRIM_BYTES)
             malloc_trim(0);
-        worker->trim_total = total;
         worker->trim_at = now + TRIM_MS;
     }
 }

@@ -1,0 +1,17 @@
+/* client_private.h - what client.c, answer.c and turn.c share. */
+#ifndef RESPGATE_CLIENT_PRIVATE_H
+#define RESPGATE_CLIENT_PRIVATE_H
+
+#include "respgate/proxy.h"
+
+/* What a client may have in flight at once, since all others queue behind it on the shared link: a
+ * thousand requests keep Redis busy for about a millisecond. */
+enum { IN_FLIGHT_MAX = 1024 };
+
+void client_settle(struct client *client); /* IDLE or BUSY, whichever holds */
+void client_parser_back(struct client *client);
+void client_freed(struct conn *conn);
+void client_ended(struct conn *conn, const char *reason, bool clean);
+bool client_has_room(const struct client *client); /* for one more request in flight */
+
+#endif
