@@ -187,7 +187,7 @@ def test_a_crowd(start_gate, store, seed):
 
 
 @pytest.mark.parametrize("settings", [
-    {"proxy": {"threads": 2}}, {"backend": {"links": 3}}, {"backend": {"max-pinned-links": 5}}],
+    {"proxy": {"threads": 2}}, {"backend": {"links": 3}}, {"backend": {"max-pinned-links": 14}}],
     ids=["two threads", "three links", "few pinned links"])
 def test_a_crowd_under_other_settings(start_gate, store, settings):
     gate = start_gate(store, proxy=settings.get("proxy"),
