@@ -27,7 +27,8 @@ DOORS = {
     "libuv": (r"src/net/.*|include/respgate/net\.h", r"uv\.h", r"\b(?:uv|UV)_\w+"),
     "OpenSSL": (r"src/net/(?:tls\w*|digest)\.[ch]", r"openssl/.*",
                 r"\b(?:SSL|EVP|X509|BIO|PEM|ERR|RAND|CRYPTO|OPENSSL)_\w+"),
-    "hiredis": (r"src/resp/.*", r"(?:hiredis/)?(?:hiredis|read)\.h", r"\bredis(?:Reader|Reply|Context)\w*"),
+    "hiredis": (r"src/resp/.*", r"(?:hiredis/)?(?:hiredis|read)\.h",
+                r"\bredis(?:Reader|Reply|Context)\w*"),
     "inih": (r"src/config/.*", r"ini\.h", r"\bini_\w+"),
 }
 
