@@ -30,7 +30,7 @@
 _Noreturn void die_at(const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* ---- memory ---------------------------------------------------------------------------- */
+/* ---- memory ---- */
 
 void *xmalloc(size_t size) __attribute__((malloc));
 void *xcalloc(size_t count, size_t size) __attribute__((malloc));
@@ -44,7 +44,7 @@ struct arena *arena_new(void);
 void *arena_alloc(struct arena *arena, size_t size);
 void arena_free(struct arena *arena);
 
-/* ---- str: a view of bytes somebody else owns ------------------------------------------- */
+/* ---- str: a view of bytes somebody else owns ---- */
 
 struct str {
     const char *ptr;
@@ -73,7 +73,7 @@ char *arena_printf(struct arena *arena, const char *format, ...)
  * O(pattern x text) at worst: hostile patterns cannot make it exponential. */
 bool glob_match(struct str pattern, struct str text);
 
-/* ---- list: intrusive, circular, doubly linked ------------------------------------------- */
+/* ---- list: intrusive, circular, doubly linked ---- */
 
 struct list {
     struct list *prev, *next;
@@ -105,7 +105,7 @@ static inline void list_remove(struct list *node)
     for (struct list *it = (head)->next, *it##_next = it->next; it != (head);                      \
          it = it##_next, it##_next = it->next)
 
-/* ---- chunk and span: counted bytes of one thread ---------------------------------------- */
+/* ---- chunk and span: counted bytes of one thread ---- */
 
 /* Bytes written once and then shared by reference; never crosses threads, so plain counts. */
 struct chunk {
@@ -152,7 +152,7 @@ static inline void span_drop(struct span *span)
 /* A span of its own with a copy of the bytes, in a chunk just large enough. */
 struct span span_copy(const char *ptr, size_t len);
 
-/* ---- spans: a queue of spans ------------------------------------------------------------- */
+/* ---- spans: a queue of spans ---- */
 
 struct spans {
     struct span_node *head, *tail;
@@ -172,7 +172,7 @@ void spans_clear(struct spans *spans);
 /* Bytes that wait long must not hold on to large chunks that others filled: copies out. */
 void spans_compact(struct spans *spans);
 
-/* ---- buf: a growing text ----------------------------------------------------------------- */
+/* ---- buf: a growing text ---- */
 
 struct buf {
     char *ptr;
@@ -196,17 +196,17 @@ static inline struct str buf_view(const struct buf *buf)
 }
 void buf_free(struct buf *buf);
 
-/* ---- clock ------------------------------------------------------------------------------- */
+/* ---- clock ---- */
 
 uint64_t clock_ns(void);  /* monotonic */
 uint64_t clock_ms(void);  /* monotonic */
 int64_t clock_wall(void); /* seconds since 1970 */
 
-/* ---- random ------------------------------------------------------------------------------ */
+/* ---- random ---- */
 
 uint32_t random_below(uint32_t bound); /* not for secrets: jitter, sampling */
 
-/* ---- log --------------------------------------------------------------------------------- */
+/* ---- log ---- */
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_NOTICE, LOG_INFO, LOG_DEBUG };
 

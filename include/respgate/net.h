@@ -14,7 +14,7 @@
 #include "respgate/config.h" /* struct listen_address */
 #include "respgate/policy.h" /* struct address */
 
-/* ---- TLS (tls.c) --------------------------------------------------------------------------- */
+/* ---- TLS (tls.c) ---- */
 
 struct tls_context; /* certificates and settings; immutable, refcounted, shared by threads */
 struct tls_session; /* one connection's state */
@@ -63,7 +63,7 @@ struct str tls_peer_subject(struct tls_session *session);
 struct str tls_peer_common_name(struct tls_session *session);
 bool tls_resumed(const struct tls_session *session);
 
-/* ---- digests (digest.c) -------------------------------------------------------------------- */
+/* ---- digests (digest.c) ---- */
 
 enum { DIGEST_SIZE = 32 };
 /* SHA-256 over the parts in order, each preceded by its length so that no two lists collide. */
@@ -73,7 +73,7 @@ bool digest_equal(const void *a, const void *b, size_t len);     /* in constant 
 void random_bytes(void *out, size_t len);                        /* fit for secrets */
 void secret_wipe(void *ptr, size_t len);                         /* not optimised away */
 
-/* ---- tally (tally.c) ------------------------------------------------------------------------- */
+/* ---- tally (tally.c) ---- */
 
 /* Counts by name, shared by threads. */
 struct tally;
@@ -83,7 +83,7 @@ bool must_check tally_add(struct tally *tally, struct str key, uint64_t limit);
 void tally_remove(struct tally *tally, struct str key);
 void tally_free(struct tally *tally);
 
-/* ---- loop (loop.c) ------------------------------------------------------------------------- */
+/* ---- loop (loop.c) ---- */
 
 /* One thread's event loop. A turn: timers, then the poll with all its callbacks, then every
  * connection that was given something to write is written once. */
@@ -120,7 +120,7 @@ void loop_post(struct loop *loop, struct mail *mail); /* from any thread, never 
 struct conn;
 void loop_again(struct loop *loop, struct conn *conn); /* for conn_again */
 
-/* ---- conn (conn.c, dial.c) ------------------------------------------------------------------ */
+/* ---- conn (conn.c, dial.c) ---- */
 
 enum conn_state {
     CONN_RESOLVING,  /* name look-up under way */
@@ -198,7 +198,7 @@ void conn_flush(struct conn *conn);
 void conn_name(int fd, bool own, char out[64]);
 struct address conn_peer(int fd);
 
-/* ---- listener (listener.c) ------------------------------------------------------------------ */
+/* ---- listener (listener.c) ---- */
 
 struct listener;
 /* Called on the listener's loop for each accepted socket. */
@@ -211,7 +211,7 @@ const struct listen_address *listener_address(const struct listener *listener);
 void listener_pause(struct listener *listener, bool paused);
 void listener_close(struct listener *listener); /* frees; a unix socket's file is removed */
 
-/* ---- PROXY protocol (proxy_protocol.c) ------------------------------------------------------ */
+/* ---- PROXY protocol (proxy_protocol.c) ---- */
 
 enum proxy_header_status {
     PROXY_HEADER_MORE,  /* call again with more bytes */

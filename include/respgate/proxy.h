@@ -23,7 +23,7 @@ struct worker;
 struct client;
 struct link;
 
-/* ---- tables ---------------------------------------------------------------------------------- */
+/* ---- tables ---- */
 
 enum stat_id {
 #define STAT(id, name, help) STAT_##id,
@@ -76,8 +76,7 @@ struct snapshot *snapshot_load(const char *path, const struct config_overrides *
 struct snapshot *snapshot_hold(struct snapshot *snapshot);
 void snapshot_drop(struct snapshot *snapshot);
 
-/* ---- identity (identity.c)
- * ----------------------------------------------------------------------- */
+/* ---- identity (identity.c) ---- */
 
 /* A name and password at the backend, of one worker. Interned: same credentials, same pointer. */
 struct identity {
@@ -93,8 +92,7 @@ struct identity *identity_none(struct worker *worker); /* the one that does not 
 struct identity *identity_hold(struct identity *identity);
 void identity_drop(struct identity *identity);
 
-/* ---- requests in flight (req.c)
- * -------------------------------------------------------------------- */
+/* ---- requests in flight (req.c) ---- */
 
 /* What respgate itself does with the reply, beyond handing it on. */
 enum req_kind {
@@ -140,8 +138,7 @@ struct req_queue {
     size_t count;
 };
 
-/* ---- node and pool (pool.c)
- * -------------------------------------------------------------------------- */
+/* ---- node and pool (pool.c) ---- */
 
 struct node {
     struct worker *worker;
@@ -149,10 +146,15 @@ struct node {
     const char *name;  /* "redis": what clients may see; addresses go to the log only */
     uint32_t failures; /* dials failed in a row: backoff */
     uint64_t retry_at; /* loop ms before which nothing is dialled */
+    uint64_t timeouts; /* in a row */
+    bool breaker_open; /* requests are refused at once until it answers */
+    uint64_t probe_at;
     size_t parked_bytes;
     uint32_t ready_links;
     bool is_up;
-    bool no_hello;                /* a server before Redis 6: AUTH alone */
+    bool no_hello;      /* a server before Redis 6: AUTH alone */
+    int db_limit;       /* the backend has refused this db: no dial for it or those above */
+    struct link *spare; /* connected, but its login was refused: good for the next try */
     char server[32], version[32]; /* from HELLO; "" before the first login */
 };
 
@@ -164,6 +166,7 @@ struct pool {
     struct identity *identity;
     int db;
     int resp;
+    unsigned slot;
     uint32_t clients;    /* that use this class */
     struct link *shared; /* dialling or ready; NULL: none */
     struct req_queue parked;
@@ -177,7 +180,10 @@ struct pool {
     bool noauth;       /* the store wants a login this identity does not have */
     uint64_t unused;   /* loop ms since when nobody uses it */
 };
-struct pool *pool_get(struct node *node, struct identity *identity, int resp, int db);
+struct pool *pool_get(struct node *node, struct identity *identity, int resp, int db,
+                      unsigned slot);
+/* [backend] links: a client keeps to one of so many shared links of its class. */
+unsigned client_slot(const struct client *client);
 void pool_join(struct client *client, struct pool *pool); /* client->pool := pool, counted */
 
 enum pool_answer { POOL_READY, POOL_WAIT, POOL_REFUSED, POOL_AWAY, POOL_FULL };
@@ -195,19 +201,26 @@ void pool_link_ready(struct link *link);
 void pool_link_gone(struct link *link, bool expected, const char *reason);
 void pool_link_refused(struct link *link);
 void pool_want_shared(struct pool *pool); /* dials when there is none and dialling is allowed */
-bool pool_known(const struct node *node, int db); /* the backend has accepted this db before */
 void pool_restore(struct client *client);
 void pool_forget_waiter(struct client *client);
 void node_init(struct node *node, struct worker *worker);
+void node_timed_out(struct node *node);
+void node_heard(struct node *node);
 void node_tick(struct node *node);
 void node_close(struct node *node); /* closes all links; their memory goes with the loop's turns */
 void node_free(struct node *node);
 
-/* ---- link (link.c, login.c)
- * ---------------------------------------------------------------------------- */
+/* ---- link (link.c, login.c) ---- */
 
 enum link_role { LINK_SHARED, LINK_PINNED };
-enum link_state { LINK_DIALING, LINK_LOGIN, LINK_READY, LINK_RESETTING, LINK_CLOSED };
+enum link_state {
+    LINK_DIALING,
+    LINK_LOGIN,
+    LINK_READY,
+    LINK_RESETTING,
+    LINK_SPARE, /* node->spare */
+    LINK_CLOSED
+};
 enum frame_target { FRAME_NONE, FRAME_REQ, FRAME_PUSH, FRAME_DROP };
 
 /* One backend connection. */
@@ -234,9 +247,15 @@ struct link {
     bool dialing;                /* counted in pool->pin_dialing */
     bool counted;                /* counted in node->ready_links */
     bool monitor;                /* a stream nobody can end */
-    struct client *paused_for;   /* reading waits for this client to take what it has */
+    bool impatient;              /* it has waited enough for a slow client during this reply */
+    uint64_t paused_at;
+    struct client *paused_for; /* reading waits for this client to take what it has */
 };
 struct link *link_dial(struct pool *pool, enum link_role role);
+/* A login that was refused is no reason to give the connection up: it is kept as the node's spare,
+ * so that wrong passwords cost no dials. link_reuse: the spare, now in this pool, or NULL. */
+void link_refused(struct link *link);
+struct link *link_reuse(struct pool *pool);
 /* Appends to the link's queue and writes this turn. */
 void link_send(struct link *link, struct req *req);
 /* respgate's own command; done is called once, with the reply or with ptr NULL. */
@@ -246,11 +265,13 @@ void link_close(struct link *link, enum reason reason, const char *detail);
 void link_expire(struct link *link, uint64_t now); /* request-timeout */
 void link_reset(struct link *link);                /* RESET and a new login; then pool_link_ready */
 void link_login(struct link *link);
+void link_wait_for(struct link *link, struct client *client);
+void link_go_on(struct link *link);
+void link_patience(struct link *link, uint64_t now);
 const char *
 link_who(const struct link *link); /* "link=3 node=redis": static, until the next call */
 
-/* ---- client (client.c)
- * ------------------------------------------------------------------------------------ */
+/* ---- client (client.c) ---- */
 
 enum client_state {
     CLIENT_HANDSHAKE, /* TLS or PROXY header */
@@ -359,6 +380,7 @@ struct client {
     bool pin_multi, pin_full; /* its last try for a pinned link */
     bool restoring;           /* its subscriptions wait for a new link */
     bool tracking;
+    struct link *pauses;          /* a link that waits until it has taken its output */
     bool lost_write;              /* while a dead link's requests are sorted */
     struct span tracking_command; /* to set tracking up again */
 };
@@ -378,8 +400,8 @@ void client_enqueue(struct client *client, struct req *req);
 void client_answer_req(struct client *client, struct req *req, const char *error); /* and forget */
 void client_advance(struct client *client); /* after its first req changed */
 void client_set_identity(struct client *client, struct identity *identity, const char *user);
-void client_push(struct client *client, struct span span);          /* bytes between replies */
-bool client_check_output(struct client *client, struct link *link); /* false: it was closed */
+void client_push(struct client *client, struct span span); /* bytes between replies */
+bool client_check_output(struct client *client);           /* false: it was closed */
 void client_check_pins(
     struct client *client); /* gives the pinned link back when it is not needed */
 void client_pin_lost(struct client *client);
@@ -390,7 +412,7 @@ bool client_name_valid(struct str name);
 #define CLIENT_NAME_ERROR                                                                          \
     "-ERR Client names cannot contain spaces, newlines or special characters.\r\n"
 bool client_authenticated(const struct client *client);
-bool auth_unknown(struct client *client, struct call *call);
+bool auth_unknown(struct client *client);
 void call_begin(struct client *client);
 void call_end(struct client *client);
 void kind_lost(struct client *client, const struct req *req); /* its reply will never come */
@@ -398,8 +420,7 @@ void address_text(const struct address *address, char out[64]);
 struct str address_key(const struct address *address, char room[24]);
 void client_tick(struct client *client, uint64_t now);
 
-/* ---- the path of a request (pipeline.c and its stages)
- * ------------------------------------------------------ */
+/* ---- the path of a request (pipeline.c and its stages) ---- */
 
 enum step {
     NEXT,     /* go on with the next stage */
@@ -460,8 +481,7 @@ void auth_failures_free(struct worker *worker);
 enum step client_command_run(struct client *client, struct call *call);
 bool client_command_extra(struct client *client, struct call *call);
 
-/* ---- worker and proxy (worker.c, proxy.c)
- * --------------------------------------------------------------------- */
+/* ---- worker and proxy (worker.c, proxy.c) ---- */
 
 enum { PARSER_POOL = 32, WORKERS_MAX = 64, REQ_POOL = 4096 };
 

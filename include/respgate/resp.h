@@ -9,7 +9,7 @@
 
 #include "respgate/base.h"
 
-/* ---- requests (request.c, inline.c) ------------------------------------------------------- */
+/* ---- requests (request.c, inline.c) ---- */
 
 /* One complete client command. argv points into bytes and lives as long as the span does, but
  * the argv array itself only until the parser's next call. */
@@ -51,7 +51,7 @@ size_t parser_waiting(const struct parser *parser);
 /* Forgets everything it holds, also an error; large buffers are given back. */
 void parser_reset(struct parser *parser);
 
-/* ---- replies (scan.c) --------------------------------------------------------------------- */
+/* ---- replies (scan.c) ---- */
 
 /* Finds where one reply ends, whatever its shape: RESP2 and RESP3, in constant memory. One
  * counter serves as stack: an aggregate of n adds n, a map 2n, an attribute 2n and takes
@@ -77,7 +77,7 @@ static inline bool scan_at_start(const struct scan *scan)
 /* On SCAN_END the scanner stands at the start of the next reply. */
 enum scan_status must_check scan_feed(struct scan *scan, const char *ptr, size_t len, size_t *used);
 
-/* ---- writing (write.c) -------------------------------------------------------------------- */
+/* ---- writing (write.c) ---- */
 
 void write_command(struct buf *buf, size_t argc, const struct str *argv);
 /* "-CODE text\r\n": CR and LF inside become spaces, so no text can forge a second reply. */
@@ -92,7 +92,7 @@ void write_map(struct buf *buf, size_t pairs, int resp);         /* RESP2: an ar
 void write_push(struct buf *buf, size_t count, int resp);        /* RESP2: an array */
 void write_verbatim(struct buf *buf, struct str text, int resp); /* RESP2: a bulk */
 
-/* ---- reply trees (tree.c) ----------------------------------------------------------------- */
+/* ---- reply trees (tree.c) ---- */
 
 /* For the control plane: HELLO, COMMAND, INFO. Read with hiredis' reader, RESP2 only. */
 enum tree_type { TREE_NULL, TREE_STRING, TREE_STATUS, TREE_ERROR, TREE_INT, TREE_ARRAY };

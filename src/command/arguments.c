@@ -32,7 +32,7 @@ static bool has_word(const struct str *argv, size_t argc, size_t from, const cha
     return false;
 }
 
-/* ---- looking ----------------------------------------------------------------------------- */
+/* ---- looking ---- */
 
 static const char *const secret_names[] = {
     "requirepass",
@@ -93,7 +93,7 @@ static uint64_t psubscribe(const struct command *command, const struct str *argv
     return 0;
 }
 
-/* ---- reading much ------------------------------------------------------------------------ */
+/* ---- reading much ---- */
 
 /* SCAN cursor ..., HSCAN key cursor ...: a pattern may be called "count". */
 static uint64_t scan(const struct command *command, const struct str *argv, size_t argc)
@@ -128,7 +128,7 @@ static uint64_t keys_in_slot(const struct command *command, const struct str *ar
     return argc > 3 && at_least(argv[3], READ_MANY) ? CLASS_MEMORY_HEAVY : 0;
 }
 
-/* ---- growing or draining ----------------------------------------------------------------- */
+/* ---- growing or draining ---- */
 
 static uint64_t sort(const struct command *command, const struct str *argv, size_t argc)
 {
@@ -140,7 +140,7 @@ static uint64_t bitfield(const struct command *command, const struct str *argv, 
     return bitfield_only_reads(argv, argc) ? CLASS_DRAIN : CLASS_GROWTH;
 }
 
-/* ---- deleting without DEL ------------------------------------------------------------------ */
+/* ---- deleting without DEL ---- */
 
 /* Two clocks are never the same: the coming second counts as past. */
 static bool past_seconds(struct str arg)
@@ -298,7 +298,7 @@ static uint64_t zremrangebylex(const struct command *command, const struct str *
     return delete_if(max.ptr[0] == '+' || (max.len > 1 && (unsigned char)max.ptr[1] == 0xff));
 }
 
-/* ---- the table --------------------------------------------------------------------------- */
+/* ---- the table ---- */
 
 typedef uint64_t class_function(const struct command *command, const struct str *argv, size_t argc);
 

@@ -2,7 +2,7 @@
  * meanings are in classes.def; what depends on arguments is in arguments.c. */
 #include "internal.h"
 
-/* ---- lists ------------------------------------------------------------------------------- */
+/* ---- lists ---- */
 
 /* What no flag tells, or the flags tell wrongly. */
 static const uint16_t destructive[] = {
@@ -173,7 +173,7 @@ static const struct {
     LIST(DELETE, deletes),
 };
 
-/* ---- rules ------------------------------------------------------------------------------- */
+/* ---- rules ---- */
 
 static uint64_t listed_classes(size_t id)
 {
@@ -256,7 +256,7 @@ void classes_assign_learned(struct command *command)
         command->classes |= CLASS_DELETE;
 }
 
-/* ---- names ------------------------------------------------------------------------------- */
+/* ---- names ---- */
 
 static const char *const names[CLASS_COUNT] = {
 #define CLASS(id, name, doc) [CLASS_BIT_##id] = name,

@@ -50,7 +50,7 @@ void classes_assign_learned(struct command *command);
 /* What the arguments of a built-in command may decide on. */
 uint64_t arguments_maybe(size_t id);
 
-/* ---- rows of a COMMAND reply (row.c) ------------------------------------------------------ */
+/* ---- rows of a COMMAND reply (row.c) ---- */
 
 enum row_item {
     ROW_NAME,
@@ -81,7 +81,7 @@ bool must_check row_name(const struct tree *row, const struct command *parent, s
 struct command row_read(struct arena *arena, const struct tree *row, struct str own,
                         const struct command *parent);
 
-/* ---- option walks (options.c) ---------------------------------------------------------- */
+/* ---- option walks (options.c) ---- */
 
 /* An option word: any case, as Redis takes them. */
 static inline bool is_word(struct str arg, const char *word)

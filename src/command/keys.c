@@ -16,7 +16,7 @@ static inline void found_add(struct found *found, size_t arg, unsigned flags)
     found->count++;
 }
 
-/* ---- by hand ----------------------------------------------------------------------------- */
+/* ---- by hand ---- */
 
 typedef void key_function(const struct command *command, const struct str *argv, size_t argc,
                           struct found *found);
@@ -101,7 +101,7 @@ static key_function *const key_functions[COMMAND_BUILTIN_COUNT] = {
     [COMMAND_BITFIELD] = bitfield_keys,
 };
 
-/* ---- by specification -------------------------------------------------------------------- */
+/* ---- by specification ---- */
 
 /* Positions are 64 bits wide here, so no sum of 16-bit facts and argument counts overflows. */
 

@@ -77,7 +77,7 @@ static void learn_command(struct learner *learner, const struct tree *row)
         learn_subcommands(learner, list, learned, learned ? learned : known);
 }
 
-/* ---- the table --------------------------------------------------------------------------- */
+/* ---- the table ---- */
 
 /* How many commands a reply can add: all its rows and their subcommands. */
 static size_t count_rows(const struct tree *reply)

@@ -8,7 +8,7 @@
 
 enum { SPECS_MAX = 32, POSITION_MAX = 10000 };
 
-/* ---- names of things --------------------------------------------------------------------- */
+/* ---- names of things ---- */
 
 struct word {
     const char *name;
@@ -100,7 +100,7 @@ static uint64_t read_categories(const struct tree *tree)
     return classes & (CLASS_DESTRUCTIVE - 1);
 }
 
-/* ---- keys -------------------------------------------------------------------------------- */
+/* ---- keys ---- */
 
 static bool read_position(const struct tree *tree, const char *name, int64_t low, int16_t *out)
 {
@@ -209,7 +209,7 @@ static void read_keys(struct arena *arena, const struct tree *row, struct comman
     command->spec_count = (uint8_t)count;
 }
 
-/* ---- rows -------------------------------------------------------------------------------- */
+/* ---- rows ---- */
 
 /* Names go into rules, logs and metrics: letters, digits and the signs modules use. */
 static bool is_name(struct str text)

@@ -1,7 +1,7 @@
 /* table.c - the built-in commands, and finding a command by name: one hash, no allocation. */
 #include "internal.h"
 
-/* ---- rows ------------------------------------------------------------------------------ */
+/* ---- rows ---- */
 
 #define F(flag)                CMD_##flag
 #define C(category)            (1ull << CLASS_BIT_##category)
@@ -43,7 +43,7 @@ static struct command builtin[COMMAND_BUILTIN_COUNT] = {
 #include "respgate/commands.def"
 };
 
-/* ---- names ----------------------------------------------------------------------------- */
+/* ---- names ---- */
 
 /* Adds 32 to every byte of the word that is an ASCII capital. The additions cannot carry into
  * the next byte because the top bits are taken away first. */
@@ -110,7 +110,7 @@ static inline bool slot_holds(const struct slot *slot, const struct name *name, 
     return differs == 0;
 }
 
-/* ---- the table --------------------------------------------------------------------------- */
+/* ---- the table ---- */
 
 static inline const struct command *find(const struct command_table *table, const struct name *name,
                                          size_t scope)

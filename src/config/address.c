@@ -134,7 +134,7 @@ bool listen_is_local(const struct listen_address *address)
     return str_equal_nocase(str_of(address->host), STR("localhost"));
 }
 
-/* ---- urls -------------------------------------------------------------------------------- */
+/* ---- urls ---- */
 
 static int hex_digit(char c)
 {

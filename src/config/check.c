@@ -9,7 +9,7 @@ struct where option_where(const struct config *config, enum section_id section, 
     return where.file ? where : (struct where){config->file, 0};
 }
 
-/* ---- limits ------------------------------------------------------------------------------ */
+/* ---- limits ---- */
 
 /* A value that must not be above another one of the same section. Left at its default it may be:
  * who only lowers the large one has said enough. A large one of 0 is no limit. */
@@ -36,7 +36,7 @@ static void check_orders(const struct config *config, struct problems *problems)
     }
 }
 
-/* ---- clients ----------------------------------------------------------------------------- */
+/* ---- clients ---- */
 
 static bool has_tls_listener(const struct config *config)
 {
@@ -109,7 +109,7 @@ static void check_users(const struct config *config, struct problems *problems)
                         "log in");
 }
 
-/* ---- backend ----------------------------------------------------------------------------- */
+/* ---- backend ---- */
 
 static void check_identity(const struct config *config, struct problems *problems)
 {
@@ -174,7 +174,7 @@ void config_check(const struct config *config, struct problems *problems)
     check_backend(config, problems);
 }
 
-/* ---- reload ------------------------------------------------------------------------------ */
+/* ---- reload ---- */
 
 void config_check_reload(const struct config *old, const struct config *new,
                          struct problems *problems)

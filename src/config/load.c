@@ -6,7 +6,7 @@
 
 enum { SECTION_NAME_MAX = 40 };
 
-/* ---- sections ---------------------------------------------------------------------------- */
+/* ---- sections ---- */
 
 static struct section *section_seen(const struct loader *loader, enum section_id id,
                                     const char *name)
@@ -86,7 +86,7 @@ struct section *section_open(struct loader *loader, struct where where, struct s
     return NULL;
 }
 
-/* ---- options ----------------------------------------------------------------------------- */
+/* ---- options ---- */
 
 static void option_unknown(const struct scope *scope, enum section_id id, struct str key)
 {
@@ -138,7 +138,7 @@ static void section_finish(struct loader *loader, struct section *section)
     }
 }
 
-/* ---- the whole --------------------------------------------------------------------------- */
+/* ---- the whole ---- */
 
 static size_t section_total(const struct loader *loader, enum section_id id)
 {

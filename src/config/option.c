@@ -97,7 +97,7 @@ bool section_is_later(struct str name)
     return false;
 }
 
-/* ---- typos ------------------------------------------------------------------------------- */
+/* ---- typos ---- */
 
 enum { NAME_MAX_LEN = 40 };
 

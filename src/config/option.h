@@ -6,7 +6,7 @@
 
 #include <sys/stat.h>
 
-/* ---- rows -------------------------------------------------------------------------------- */
+/* ---- rows ---- */
 
 enum section_id {
 #define SECTION(id, name, type, named, doc) SECTION_##id,
@@ -75,7 +75,7 @@ bool section_is_later(struct str name);
 /* The closest of the words (NULL ends them) when it is close enough for a typo, or NULL. */
 const char *word_nearest(const char *const *words, struct str text);
 
-/* ---- values ------------------------------------------------------------------------------ */
+/* ---- values ---- */
 
 /* Where a value stands and what is needed to read it. */
 struct scope {
@@ -111,7 +111,7 @@ size_t comment_find(struct str text, const char **error);
 void text_quote(struct buf *out, struct str text, bool in_list);
 struct str str_trim(struct str text);
 
-/* ---- addresses --------------------------------------------------------------------------- */
+/* ---- addresses ---- */
 
 /* NULL, or what is wrong. */
 const char *listen_parse(struct arena *arena, struct str text, struct listen_address *out);
@@ -124,7 +124,7 @@ struct url {
 /* NULL, or what is wrong: never with a part of the url, which may hold a password. */
 const char *url_parse(struct arena *arena, struct str text, struct url *out);
 
-/* ---- files ------------------------------------------------------------------------------- */
+/* ---- files ---- */
 
 const char *path_resolve(const struct scope *scope, struct str path);
 /* Reads a file others cannot write. False with the mistake told: at scope->where. */
@@ -133,7 +133,7 @@ bool must_check file_read(const struct scope *scope, const char *path, struct bu
 /* The first line of a file; NULL with the mistake told. */
 const char *password_read(const struct scope *scope, const char *path);
 
-/* ---- a load ------------------------------------------------------------------------------ */
+/* ---- a load ---- */
 
 /* One section as read; lives in the configuration's arena. */
 struct section {

@@ -171,7 +171,7 @@ static void set_text(const struct scope *scope, const struct option *option, voi
         *(const char **)second_field(option, base) = password_read(scope, value);
 }
 
-/* ---- lists ------------------------------------------------------------------------------- */
+/* ---- lists ---- */
 
 /* Room for one more in an array that only ever grows by one: doubled at powers of two. */
 static void *array_grow(struct arena *arena, void *items, size_t count, size_t size)

@@ -50,7 +50,7 @@ static struct where source_where(const struct source *source)
 #define source_error(source, ...)                                                                  \
     problem_error((source)->loader->problems, source_where(source), __VA_ARGS__)
 
-/* ---- lines ------------------------------------------------------------------------------- */
+/* ---- lines ---- */
 
 static bool line_take(struct source *source, struct str *line)
 {
@@ -162,7 +162,7 @@ static void option_line(struct source *source, struct str line)
     source->value = str_trim(value);
 }
 
-/* ---- what inih sees ---------------------------------------------------------------------- */
+/* ---- what inih sees ---- */
 
 static size_t mask(char *out, struct str text)
 {
@@ -280,7 +280,7 @@ static void source_read(struct source *source)
     buf_free(&source->joined);
 }
 
-/* ---- files ------------------------------------------------------------------------------- */
+/* ---- files ---- */
 
 static const char *directory_of(struct arena *arena, const char *path)
 {

@@ -38,7 +38,7 @@ static void address_set(struct address *out, bool is_ipv6, const void *ip, uint1
     memcpy(out->ip, from, is_ipv6 ? 16 : 4);
 }
 
-/* ---- version 1: "PROXY TCP4 10.0.0.7 10.0.0.1 51234 6379\r\n" ------------------------------ */
+/* ---- version 1: "PROXY TCP4 10.0.0.7 10.0.0.1 51234 6379\r\n" ---- */
 
 /* The text up to the next space, or the rest; line begins behind it after. */
 static struct str field_next(struct str *line)
@@ -104,7 +104,7 @@ static enum proxy_header_status v1_parse(const char *ptr, size_t len, struct add
     return v1_line((struct str){ptr + mark, (size_t)(end - 1 - (ptr + mark))}, source);
 }
 
-/* ---- version 2 ----------------------------------------------------------------------------- */
+/* ---- version 2 ---- */
 
 static uint16_t read_be16(const uint8_t *ptr)
 {

@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* ---- error texts --------------------------------------------------------------------------- */
+/* ---- error texts ---- */
 
 /* What OpenSSL calls by names that tell an operator little, in words that name the cure. */
 static const struct {
@@ -110,7 +110,7 @@ static void session_fail_ssl(struct tls_session *session)
         session_fail(session, "%s", tls_reason_text(code));
 }
 
-/* ---- session ------------------------------------------------------------------------------- */
+/* ---- session ---- */
 
 static bool is_numeric(const char *name)
 {
@@ -297,7 +297,7 @@ bool tls_resumed(const struct tls_session *session)
     return SSL_session_reused(session->ssl);
 }
 
-/* ---- the peer's identity ------------------------------------------------------------------- */
+/* ---- the peer's identity ---- */
 
 /* As UTF-8 in *out, to be OPENSSL_free'd; false for what no honest CA signs: bytes that are not of
  * the stated type, or a NUL in the middle, which C programs take for the end ("app\0.evil"). */

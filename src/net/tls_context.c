@@ -28,7 +28,7 @@ struct resumable {
     char name[];
 };
 
-/* ---- sessions to resume -------------------------------------------------------------------- */
+/* ---- sessions to resume ---- */
 
 static void resumable_drop(struct tls_context *context, struct resumable *entry)
 {
@@ -104,7 +104,7 @@ SSL_SESSION *tls_resumable_take(struct tls_context *context, const char *name)
     return session;
 }
 
-/* ---- context ------------------------------------------------------------------------------- */
+/* ---- context ---- */
 
 /* OpenSSL's default would ask on the terminal, and a daemon would hang there. */
 static int password_refuse(char *buffer, int size, int writing, void *asked)

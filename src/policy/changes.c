@@ -51,7 +51,7 @@ static void log_changed(const struct rule *from, const struct rule *to)
     buf_free(&fields);
 }
 
-/* ---- places ------------------------------------------------------------------------------- */
+/* ---- places ---- */
 
 /* Rules by name, to find each one's counterpart. */
 struct named_rule {
@@ -119,7 +119,7 @@ static bool *places_kept(const size_t *old_of, size_t count)
     return kept;
 }
 
-/* ---- the whole ---------------------------------------------------------------------------- */
+/* ---- the whole ---- */
 
 static void log_rules(const struct policy *old, const struct policy *new, const size_t *old_of)
 {

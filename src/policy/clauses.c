@@ -3,7 +3,7 @@
 
 #define RULE_LIST(field) offsetof(struct config_rule, field)
 
-/* ---- db ----------------------------------------------------------------------------------- */
+/* ---- db ---- */
 
 struct db_list {
     size_t count;
@@ -58,7 +58,7 @@ static bool db_test(const void *data, const struct asking *asking)
     return every;
 }
 
-/* ---- users -------------------------------------------------------------------------------- */
+/* ---- users ---- */
 
 struct user_list {
     size_t count;
@@ -107,7 +107,7 @@ static bool users_test(const void *data, const struct asking *asking)
     return false;
 }
 
-/* ---- from --------------------------------------------------------------------------------- */
+/* ---- from ---- */
 
 struct network_list {
     size_t count;
@@ -135,7 +135,7 @@ static bool from_test(const void *data, const struct asking *asking)
     return false;
 }
 
-/* ---- the table ---------------------------------------------------------------------------- */
+/* ---- the table ---- */
 
 const struct clause_type clause_types[CLAUSE_COUNT] = {
     [CLAUSE_COMMANDS] = {"commands", RULE_LIST(commands), NULL, NULL},

@@ -16,7 +16,7 @@ static void set_drop(uint64_t *set, size_t id)
     set[id / 64] &= ~(1ull << (id % 64));
 }
 
-/* ---- names -------------------------------------------------------------------------------- */
+/* ---- names ---- */
 
 /* A module's command ("ft.search") may be learned later; a plain name nobody knows is a typo. */
 static bool name_is_of_module(struct str name)
@@ -63,7 +63,7 @@ static void name_add(struct compiler *compiler, struct command_set *set, struct 
     }
 }
 
-/* ---- classes ------------------------------------------------------------------------------ */
+/* ---- classes ---- */
 
 static void class_unknown(struct compiler *compiler, struct str text, struct where where)
 {
@@ -103,7 +103,7 @@ static void class_add(struct compiler *compiler, struct command_set *set, struct
     }
 }
 
-/* ---- the clause --------------------------------------------------------------------------- */
+/* ---- the clause ---- */
 
 static void all_add(struct compiler *compiler, struct command_set *set)
 {

@@ -13,7 +13,7 @@ static const struct text_list *rule_list(const struct config_rule *rule, enum cl
     return (const struct text_list *)((const char *)rule + clause_types[id].list);
 }
 
-/* ---- learned commands --------------------------------------------------------------------- */
+/* ---- learned commands ---- */
 
 static bool has_key_specs(const struct command *command)
 {
@@ -54,7 +54,7 @@ static void allow_narrow(struct compiler *compiler, struct command_set *set)
             command_set_remove(set, id);
 }
 
-/* ---- one rule ----------------------------------------------------------------------------- */
+/* ---- one rule ---- */
 
 static const char *list_text(struct arena *arena, const struct text_list *list)
 {
@@ -105,7 +105,7 @@ static void rule_compile(struct compiler *compiler, struct draft *draft)
                         "rule '%s' has no clause: it matches everything", source->name);
 }
 
-/* ---- rules that never get a turn ---------------------------------------------------------- */
+/* ---- rules that never get a turn ---- */
 
 static bool always_decides(const struct draft *draft)
 {
@@ -128,7 +128,7 @@ static void warn_shadowed(struct compiler *compiler, const struct draft *drafts,
     }
 }
 
-/* ---- the index ---------------------------------------------------------------------------- */
+/* ---- the index ---- */
 
 static bool draft_applies(const struct draft *draft, const struct command *command)
 {
@@ -164,7 +164,7 @@ static void index_compile(struct compiler *compiler, struct policy *policy,
     policy->command_count = count;
 }
 
-/* ---- the set ------------------------------------------------------------------------------ */
+/* ---- the set ---- */
 
 static struct draft *drafts_compile(struct compiler *compiler, struct policy *policy)
 {

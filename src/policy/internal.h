@@ -102,7 +102,7 @@ struct policy {
     bool observe;
 };
 
-/* ---- commands.c: the commands clause ------------------------------------------------------ */
+/* ---- commands.c: the commands clause ---- */
 
 /* Bit sets over command ids. */
 struct command_set {
@@ -125,7 +125,7 @@ uint64_t command_set_condition(const struct command_set *set, const struct comma
 bool command_set_covers(const struct command_set *outer, const struct command_set *inner,
                         size_t command_count);
 
-/* ---- near.c: did you mean ----------------------------------------------------------------- */
+/* ---- near.c: did you mean ---- */
 
 enum { NEAR_MAX = 3, NEAR_LENGTH = 48 };
 /* The best candidates for a misspelt name, nearest first. */
@@ -139,14 +139,14 @@ struct near {
 };
 void near_offer(struct near *near, const char *candidate);
 
-/* ---- keys.c: the keys clause -------------------------------------------------------------- */
+/* ---- keys.c: the keys clause ---- */
 
 const void *keys_compile(struct compiler *compiler, const struct text_list *list);
 bool keys_test(const void *data, const struct asking *asking);
 /* Whether one key is among the patterns: for {key} in messages. */
 bool keys_match(const void *data, struct str key);
 
-/* ---- special.c: what some commands' arguments name ---------------------------------------- */
+/* ---- special.c: what some commands' arguments name ---- */
 
 enum special special_of(const char *command);
 /* The next argument at or behind *arg that names a database; false when there is none. */
@@ -164,7 +164,7 @@ struct str glob_head(struct str glob);
 bool special_next_pattern(const struct question *question, enum special special, size_t *arg,
                           struct key_pattern *out);
 
-/* ---- builtin.c: judgements that are in no file -------------------------------------------- */
+/* ---- builtin.c: judgements that are in no file ---- */
 
 /* The rule of a built-in judgement that denies before any rule; POLICY_NO_RULE: none. */
 uint16_t builtin_judge(const struct question *question, enum special special);

@@ -34,7 +34,7 @@ static int str_compare(struct str a, struct str b)
     return order ? order : (a.len > b.len) - (a.len < b.len);
 }
 
-/* ---- compiling ---------------------------------------------------------------------------- */
+/* ---- compiling ---- */
 
 /* Whether the glob is a literal or a prefix; then *out is it, without escapes. */
 static bool head_parse(struct arena *arena, struct str glob, struct head *out)
@@ -113,7 +113,7 @@ const void *keys_compile(struct compiler *compiler, const struct text_list *text
     return patterns;
 }
 
-/* ---- one key ------------------------------------------------------------------------------ */
+/* ---- one key ---- */
 
 static bool list_match(const struct pattern_list *list, struct str key)
 {
@@ -142,7 +142,7 @@ bool keys_match(const void *data, struct str key)
     return list_match(&patterns->include, key) && !list_match(&patterns->exclude, key);
 }
 
-/* ---- a client's pattern ------------------------------------------------------------------- */
+/* ---- a client's pattern ---- */
 
 /* Whether a key could match both the list and a pattern that begins so. False is proven. */
 static bool list_may_meet(const struct pattern_list *list, struct str head)
@@ -185,7 +185,7 @@ static bool pattern_hit(const struct key_patterns *patterns, const struct key_pa
            !list_covers(&patterns->exclude, pattern);
 }
 
-/* ---- the clause --------------------------------------------------------------------------- */
+/* ---- the clause ---- */
 
 bool keys_test(const void *data, const struct asking *asking)
 {

@@ -7,7 +7,7 @@ bool policy_concerns(const struct policy *policy, const struct command *command)
            policy->commands[command->id].concerned;
 }
 
-/* ---- one rule ----------------------------------------------------------------------------- */
+/* ---- one rule ---- */
 
 /* A request's classes cost a look at its arguments: taken once, and only when an entry asks. */
 struct classes {
@@ -36,7 +36,7 @@ static bool rule_holds(const struct rule *rule, struct asking *asking)
     return true;
 }
 
-/* ---- verdicts ----------------------------------------------------------------------------- */
+/* ---- verdicts ---- */
 
 static enum verdict_kind action_verdict(enum rule_action action)
 {
@@ -100,7 +100,7 @@ void policy_judge(const struct policy *policy, const struct question *question, 
         verdict_decide(out, VERDICT_DENY, POLICY_LEARNED);
 }
 
-/* ---- the set ------------------------------------------------------------------------------ */
+/* ---- the set ---- */
 
 size_t policy_rule_count(const struct policy *policy)
 {

@@ -6,8 +6,7 @@
 
 #include "client_private.h"
 
-/* ---- replies
- * ------------------------------------------------------------------------------------------- */
+/* ---- replies ---- */
 
 void client_enqueue(struct client *client, struct req *req)
 {
@@ -69,7 +68,7 @@ void client_advance(struct client *client)
         conn_write_all(&client->conn, &req->reply);
         client_pop(client);
     }
-    if (!client_check_output(client, NULL))
+    if (!client_check_output(client))
         return;
     if (!client->queue.head)
         client_drained(client);
@@ -146,17 +145,16 @@ void client_reply_error(struct client *client, const char *format, ...)
 void client_push(struct client *client, struct span span)
 {
     conn_write(&client->conn, span);
-    client_check_output(client, NULL);
+    client_check_output(client);
 }
 
 /* A client that does not read: closed when its output passes the hard limit, or stays over the
  * soft one. A link that streams to it is paused for a moment first (link). */
-bool client_check_output(struct client *client, struct link *link)
+bool client_check_output(struct client *client)
 {
     const struct config *config = client->worker->snapshot->config;
     size_t waiting = client->conn.out.bytes;
     uint64_t now = loop_now(&client->worker->loop);
-    (void)link;
     if (likely(waiting <= config->proxy.client_output_soft_limit)) {
         client->soft_since = 0;
         if (likely(waiting <= config->proxy.client_output_limit))

@@ -31,10 +31,9 @@ bool client_authenticated(const struct client *client)
 
 /* What is answered here must not be answered to someone the store would not let in. While no link
  * of the class has been there, that is not known: such a command waits for one. */
-bool auth_unknown(struct client *client, struct call *call)
+bool auth_unknown(struct client *client)
 {
-    if (client->worker->snapshot->config->user_count || (call->command->flags & CMD_NO_AUTH) ||
-        !client->worker->snapshot->session[call->command->id])
+    if (client->worker->snapshot->config->user_count)
         return false;
     return pool_verify(client->pool, client) == POOL_WAIT;
 }
@@ -65,8 +64,7 @@ void auth_forget(struct client *client)
     client->identity = NULL;
 }
 
-/* ---- failures by address
- * ---------------------------------------------------------------------------- */
+/* ---- failures by address ---- */
 
 struct auth_failure {
     struct list node; /* oldest first */
@@ -134,8 +132,7 @@ static bool auth_throttled(struct client *client, struct call *call)
     return true;
 }
 
-/* ---- respgate's own users
- * ------------------------------------------------------------------------------- */
+/* ---- respgate's own users ---- */
 
 static const struct config_user *user_find(const struct config *config, struct str name)
 {
@@ -202,11 +199,11 @@ void auth_initial(struct client *client)
     client_set_identity(client, backend ? worker->identity_backend : worker->identity_none, NULL);
     if (config->user_count && client->conn.tls)
         user_by_certificate(client);
-    pool_join(client, pool_get(&worker->node, client->identity, client->resp, client->db));
+    pool_join(client, pool_get(&worker->node, client->identity, client->resp, client->db,
+                               client_slot(client)));
 }
 
-/* ---- AUTH and HELLO
- * -------------------------------------------------------------------------------------- */
+/* ---- AUTH and HELLO ---- */
 
 struct login {
     int resp;
@@ -277,7 +274,8 @@ static enum login_result login_store(struct client *client, struct call *call,
         client_reply_error(client, "%s", wrong_pass);
         return LOGIN_FAILED;
     }
-    struct pool *pool = pool_get(&client->worker->node, identity, login->resp, client->db);
+    struct pool *pool =
+        pool_get(&client->worker->node, identity, login->resp, client->db, client_slot(client));
     enum pool_answer answer = recently_verified(client, identity) && call->phase == 0
                                   ? POOL_READY
                                   : pool_verify(pool, client);
@@ -324,8 +322,8 @@ static enum login_result login_run(struct client *client, struct call *call,
         result = login_store(client, call, own ? &as_is : login);
     if (result == LOGIN_OK && !client->pins) {
         client->resp = (uint8_t)login->resp;
-        pool_join(client,
-                  pool_get(&client->worker->node, client->identity, client->resp, client->db));
+        pool_join(client, pool_get(&client->worker->node, client->identity, client->resp,
+                                   client->db, client_slot(client)));
     }
     return result;
 }

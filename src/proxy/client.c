@@ -33,8 +33,7 @@ void address_text(const struct address *address, char out[64])
     }
 }
 
-/* ---- states
- * --------------------------------------------------------------------------------------- */
+/* ---- states ---- */
 
 void client_move(struct client *client, enum client_state state)
 {
@@ -73,6 +72,12 @@ void client_parser_back(struct client *client)
     client->request_since = 0;
 }
 
+unsigned client_slot(const struct client *client)
+{
+    uint64_t links = client->worker->snapshot->config->backend.links;
+    return links > 1 ? (unsigned)(client->id % links) : 0;
+}
+
 void client_wait(struct client *client, enum client_wait wait)
 {
     client->wait = (uint8_t)wait;
@@ -92,8 +97,7 @@ void client_resume(struct client *client)
     conn_again(&client->conn);
 }
 
-/* ---- the end of a client
- * ----------------------------------------------------------------------------- */
+/* ---- the end of a client ---- */
 
 static void client_forget_reqs(struct client *client)
 {
@@ -120,6 +124,8 @@ void client_close(struct client *client, enum reason reason)
     if (client->state == CLIENT_HANDSHAKE)
         worker->handshakes--;
     client_move(client, CLIENT_CLOSED);
+    if (client->pauses)
+        link_go_on(client->pauses);
     client_forget_reqs(client);
     if (client->call.active)
         span_drop(&client->call.request.bytes);
@@ -182,8 +188,7 @@ void client_ended(struct conn *conn, const char *reason, bool clean)
     client_close(client, clean ? REASON_PEER : REASON_FAILED);
 }
 
-/* ---- a pinned link, or a request, is lost
- * -------------------------------------------------------- */
+/* ---- a pinned link, or a request, is lost ---- */
 
 /* A request whose reply will never come: what it was to change did not change, or may have. */
 void kind_lost(struct client *client, const struct req *req)
@@ -237,9 +242,7 @@ void client_pin_lost(struct client *client)
     }
 }
 
-/* ---- time
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- time ---- */
 
 void client_tick(struct client *client, uint64_t now)
 {
@@ -250,7 +253,7 @@ void client_tick(struct client *client, uint64_t now)
     if (client->state == CLIENT_HANDSHAKE &&
         now > client->created + config->proxy.handshake_timeout)
         client_close(client, REASON_HANDSHAKE_TIMEOUT);
-    else if (!client_check_output(client, NULL))
+    else if (!client_check_output(client))
         return;
     else if (config->proxy.request_read_timeout && client->request_since && !client->call.active &&
              client->wait == WAIT_NONE &&

@@ -9,8 +9,7 @@
 
 #include "respgate/proxy.h"
 
-/* ---- lines and names
- * -------------------------------------------------------------------------------- */
+/* ---- lines and names ---- */
 
 /* Redis' rule (networking.c, clientSetName): no spaces, newlines or special characters. */
 bool client_name_valid(struct str name)
@@ -90,8 +89,7 @@ static void client_line(const struct client *client, struct buf *out)
                    text_or_empty(client->lib_ver));
 }
 
-/* ---- questions that go round
- * ---------------------------------------------------------------------------- */
+/* ---- questions that go round ---- */
 
 enum { TRACKING_ARGS_MAX = 64 };
 enum round_kind { ROUND_LIST, ROUND_KILL, ROUND_UNBLOCK };
@@ -281,8 +279,7 @@ static enum step round_start(struct client *client, struct round *round)
     return PARKED;
 }
 
-/* ---- subcommands
- * -------------------------------------------------------------------------------------------- */
+/* ---- subcommands ---- */
 
 static enum step reply_int(struct client *client, int64_t value)
 {
@@ -641,6 +638,10 @@ bool client_command_extra(struct client *client, struct call *call)
 
 enum step client_command_run(struct client *client, struct call *call)
 {
+    if (unlikely(!client->pool->seen) && auth_unknown(client))
+        return PARKED;
+    if (!client_authenticated(client))
+        return answer(client, "-NOAUTH Authentication required.\r\n");
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         if (strcmp(rows[i].command, call->command->name) == 0)
             return rows[i].run(client, call);

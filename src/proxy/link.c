@@ -13,6 +13,7 @@
 /* How much of a reply must be there before reply_begin can tell what it is: three bytes tell
  * every type ("_\r\n" is the shortest reply), an error is wanted whole, and where pushes may come
  * so is the head of an aggregate. Replies longer than that are told by what has come. */
+enum { PATIENCE_MS = 100 };
 enum { HEAD_MIN = 3, HEAD_ERROR = 512, HEAD_PUSH = 4096, RX_ROOM = 16 * 1024 };
 
 const char *link_who(const struct link *link)
@@ -68,7 +69,7 @@ void link_ask(struct link *link, struct span command,
     link_send(link, req);
 }
 
-/* ---- request-timeout ------------------------------------------------------------------------- */
+/* ---- request-timeout ---- */
 
 void link_expire(struct link *link, uint64_t now)
 {
@@ -83,6 +84,7 @@ void link_expire(struct link *link, uint64_t now)
                 return;
             char text[160];
             count(link_worker(link), STAT_REQUEST_TIMEOUTS);
+            node_timed_out(link->pool->node);
             snprintf(text, sizeof(text),
                      "-ERR respgate: no reply from %s in %llu ms, the command may have run\r\n",
                      link->pool->node->name, (unsigned long long)limit);
@@ -167,6 +169,7 @@ static void link_readable(struct conn *conn)
     if (got > 0) {
         count_add(worker, STAT_BYTES_OUT, (uint64_t)got);
         link->heard = loop_now(conn->loop);
+        node_heard(link->pool->node);
         rx->used += carried + (size_t)got;
         link_parse(link, rx, start, carried + (size_t)got);
     } else if (got == 0 && carried) {
@@ -176,8 +179,38 @@ static void link_readable(struct conn *conn)
     chunk_drop(rx);
 }
 
-/* ---- life
- * ---------------------------------------------------------------------------------------- */
+/* ---- a client that is slower than its reply ---- */
+
+/* All behind it on the link would wait with it, so it is waited for a moment only: one that reads
+ * at all gets any reply in constant memory, one that does not fills its output limit. */
+void link_wait_for(struct link *link, struct client *client)
+{
+    if (link->impatient || link->paused_for || client->pauses)
+        return;
+    link->paused_for = client;
+    client->pauses = link;
+    link->paused_at = loop_now(link->conn.loop);
+    conn_pause(&link->conn, true);
+}
+
+void link_go_on(struct link *link)
+{
+    if (!link->paused_for)
+        return;
+    link->paused_for->pauses = NULL;
+    link->paused_for = NULL;
+    conn_pause(&link->conn, false);
+}
+
+void link_patience(struct link *link, uint64_t now)
+{
+    if (!link->paused_for || now < link->paused_at + PATIENCE_MS)
+        return;
+    link->impatient = true; /* until this reply has passed */
+    link_go_on(link);
+}
+
+/* ---- life ---- */
 
 static void link_opened(struct conn *conn)
 {
@@ -240,16 +273,42 @@ struct link *link_dial(struct pool *pool, enum link_role role)
     return link;
 }
 
+void link_refused(struct link *link)
+{
+    struct node *node = link->pool->node;
+    if (node->spare || link->role != LINK_SHARED || node->no_hello) {
+        link_close(link, REASON_LOGIN, link->pool->refusal);
+        return;
+    }
+    link->pool->shared = NULL;
+    link->state = LINK_SPARE;
+    node->spare = link;
+}
+
+struct link *link_reuse(struct pool *pool)
+{
+    struct link *link = pool->node->spare;
+    if (!link)
+        return NULL;
+    pool->node->spare = NULL;
+    link->pool = pool;
+    list_remove(&link->entry);
+    list_append(&pool->links, &link->entry);
+    link_reset(link);
+    return link;
+}
+
 void link_close(struct link *link, enum reason reason, const char *detail)
 {
     struct worker *worker = link_worker(link);
     if (link->state == LINK_CLOSED)
         return;
-    bool expected = reason == REASON_SURPLUS || reason == REASON_OWNER_LEFT || worker->draining;
+    bool expected = reason == REASON_SURPLUS || reason == REASON_OWNER_LEFT ||
+                    reason == REASON_LOGIN || link->state == LINK_SPARE || worker->draining;
     bool was_ready = link->state == LINK_READY;
-    log_line(expected || reason == REASON_LOGIN ? LOG_DEBUG
-             : was_ready                        ? LOG_WARN
-                                                : LOG_INFO,
+    log_line(expected    ? LOG_DEBUG
+             : was_ready ? LOG_WARN
+                         : LOG_INFO,
              link_who(link), "%s%s%s", reason_text(reason), detail ? ": " : "",
              detail ? detail : "");
     if (!expected)
@@ -257,6 +316,7 @@ void link_close(struct link *link, enum reason reason, const char *detail)
     __atomic_fetch_sub(&worker->proxy->links, 1, __ATOMIC_RELAXED);
     link->state = LINK_CLOSED;
     list_remove(&link->entry);
+    link_go_on(link);
     span_drop(&link->carry);
     pool_link_gone(link, expected, detail ? detail : reason_text(reason));
     conn_close(&link->conn);

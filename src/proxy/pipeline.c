@@ -29,12 +29,9 @@ static enum step classify(struct client *client, struct call *call)
 
 static enum step admit(struct client *client, struct call *call)
 {
-    if (unlikely(!client->pool->seen) && auth_unknown(client, call))
-        return PARKED;
     if (likely(client_authenticated(client) || (call->command->flags & CMD_NO_AUTH)))
         return NEXT;
-    if (!client->worker->snapshot->config->user_count &&
-        !client->worker->snapshot->session[call->command->id])
+    if (!client->worker->snapshot->config->user_count)
         return NEXT; /* the store itself says NOAUTH */
     transaction_abort(client);
     client_reply_text(client, "-NOAUTH Authentication required.\r\n");

@@ -26,13 +26,14 @@ static const struct config *config_of(const struct node *node)
     return node->worker->snapshot->config;
 }
 
-/* ---- classes -------------------------------------------------------------------------------- */
+/* ---- classes ---- */
 
-struct pool *pool_get(struct node *node, struct identity *identity, int resp, int db)
+struct pool *pool_get(struct node *node, struct identity *identity, int resp, int db, unsigned slot)
 {
     list_each (it, &node->pools) {
         struct pool *pool = CONTAINER(it, struct pool, node_entry);
-        if (pool->identity == identity && pool->resp == resp && pool->db == db)
+        if (pool->identity == identity && pool->resp == resp && pool->db == db &&
+            pool->slot == slot)
             return pool;
     }
     struct pool *pool = xcalloc(1, sizeof(*pool));
@@ -40,6 +41,7 @@ struct pool *pool_get(struct node *node, struct identity *identity, int resp, in
     pool->identity = identity_hold(identity);
     pool->resp = resp;
     pool->db = db;
+    pool->slot = slot;
     pool->unused = loop_now(&node->worker->loop);
     list_init(&pool->pin_waiters);
     list_init(&pool->login_waiters);
@@ -91,18 +93,11 @@ static bool may_dial(struct pool *pool)
 
 void pool_want_shared(struct pool *pool)
 {
+    if (pool->shared)
+        return;
+    pool->shared = link_reuse(pool);
     if (!pool->shared && may_dial(pool))
         pool->shared = link_dial(pool, LINK_SHARED);
-}
-
-bool pool_known(const struct node *node, int db)
-{
-    list_each (it, &node->pools) {
-        const struct pool *pool = CONTAINER(it, struct pool, node_entry);
-        if (pool->db == db && pool->shared && pool->shared->state == LINK_READY)
-            return true;
-    }
-    return false;
 }
 
 static size_t waiters_count(const struct pool *pool)
@@ -156,8 +151,9 @@ static void pool_want_pinned(struct pool *pool)
     }
 }
 
-/* ---- waiting clients
- * ------------------------------------------------------------------------------ */
+/* ---- waiting clients ---- */
+
+static const char db_out_of_range[] = "ERR DB index is out of range"; /* Redis' words */
 
 enum pool_answer pool_verify(struct pool *pool, struct client *client)
 {
@@ -165,6 +161,10 @@ enum pool_answer pool_verify(struct pool *pool, struct client *client)
         return pool->noauth && (pool->resp == 3 || pool->db) ? POOL_REFUSED : POOL_READY;
     if (client->restoring)
         return POOL_AWAY; /* it waits for a link already */
+    if (pool->node->db_limit && pool->db >= pool->node->db_limit) {
+        snprintf(pool->refusal, sizeof(pool->refusal), "%s", db_out_of_range);
+        return POOL_REFUSED;
+    }
     if (client->call.phase == 0) {
         client->call.phase = 1;
         pool->refusal[0] = '\0';
@@ -212,6 +212,8 @@ enum pool_answer pool_pin(struct pool *pool, struct client *client, bool for_mul
     }
     if (!client->pin_full)
         pin_give(client); /* taken again when there is a link */
+    if (pool->node->breaker_open)
+        return POOL_AWAY;
     client->call.phase = 1;
     if (!client->restoring) { /* then it is on the list already */
         list_append(&pool->pin_waiters, &client->wait_entry);
@@ -299,8 +301,7 @@ void pool_unpin(struct client *client)
         link_make_idle(link);
 }
 
-/* ---- shared link: sending and parking
- * ------------------------------------------------------------------ */
+/* ---- shared link: sending and parking ---- */
 
 static void parked_push(struct pool *pool, struct req *req)
 {
@@ -330,6 +331,8 @@ static struct req *parked_pop(struct pool *pool)
 
 bool pool_send(struct pool *pool, struct req *req)
 {
+    if (unlikely(pool->node->breaker_open))
+        return false;
     if (likely(pool->shared && pool->shared->state == LINK_READY)) {
         link_send(pool->shared, req);
         return true;
@@ -379,8 +382,7 @@ static void login_waiters_go(struct pool *pool)
         waiter_go(CONTAINER(pool->login_waiters.next, struct client, wait_entry));
 }
 
-/* ---- links come and go
- * ---------------------------------------------------------------------------------- */
+/* ---- links come and go ---- */
 
 static void node_up(struct node *node)
 {
@@ -390,6 +392,7 @@ static void node_up(struct node *node)
     if (node->is_up)
         return;
     node->is_up = true;
+    node->db_limit = 0; /* it may be another server now */
     log_notice(NULL, "backend %s is up: %s %s (worker %u)", node->name, node->server, node->version,
                node->worker->index);
 }
@@ -442,7 +445,10 @@ void pool_link_refused(struct link *link)
     log_line(pool->identity == pool->node->worker->identity_backend ? LOG_ERROR : LOG_INFO,
              link_who(link), "login as '%s' refused: %s",
              pool->identity->username ? pool->identity->username : "default", pool->refusal);
-    link_close(link, REASON_LOGIN, pool->refusal);
+    if (strcmp(pool->refusal, db_out_of_range) == 0 &&
+        (!pool->node->db_limit || pool->db < pool->node->db_limit))
+        pool->node->db_limit = pool->db;
+    link_refused(link);
     parked_fail(pool, UINT64_MAX, error);
     login_waiters_go(pool);
     while (!list_empty(&pool->pin_waiters))
@@ -524,6 +530,8 @@ void pool_link_gone(struct link *link, bool expected, const char *reason)
     struct client *owner = link->owner;
     if (pool->shared == link)
         pool->shared = NULL;
+    if (pool->node->spare == link)
+        pool->node->spare = NULL;
     if (link->dialing) {
         link->dialing = false;
         pool->pin_dialing--;
@@ -542,8 +550,7 @@ void pool_link_gone(struct link *link, bool expected, const char *reason)
         client_pin_lost(owner);
 }
 
-/* ---- time
- * ---------------------------------------------------------------------------------------------- */
+/* ---- time ---- */
 
 static void links_tick(struct pool *pool, uint64_t now)
 {
@@ -564,6 +571,7 @@ static void links_tick(struct pool *pool, uint64_t now)
             link_close(link, REASON_SILENT, NULL);
         else
             link_expire(link, now);
+        link_patience(link, now);
     }
     list_each_safe (warm, &pool->idle) {
         struct link *link = CONTAINER(warm, struct link, entry);
@@ -572,13 +580,23 @@ static void links_tick(struct pool *pool, uint64_t now)
     }
 }
 
+/* Whether that is so now, not when it was tried last. */
+static bool pins_full(struct client *client)
+{
+    if (client->pin_full && pin_take(client->wait_pool, client, client->pin_multi)) {
+        pin_give(client);
+        client->pin_full = false;
+    }
+    return client->pin_full;
+}
+
 static void waiters_expire(struct list *waiters, uint64_t now, uint64_t limit, bool pins)
 {
     list_each_safe (it, waiters) {
         struct client *client = CONTAINER(it, struct client, wait_entry);
         /* A pinned link that is only paced by dial-rate will come: while the backend is up, and
          * not all links are in use, waiting is not being away. */
-        if (pins && client->wait_pool->node->is_up && !client->pin_full)
+        if (pins && client->wait_pool->node->is_up && !pins_full(client))
             continue;
         if (now < client->waiting_since + limit)
             continue;
@@ -618,6 +636,58 @@ static void pool_close(struct pool *pool, enum reason reason)
         link_close(CONTAINER(busy, struct link, entry), reason, NULL);
 }
 
+/* ---- circuit breaker
+ * ----------------------------------------------------------------------------------
+ *
+ * closed -- breaker-errors timeouts in a row --> open: requests are answered with an error at once
+ * open   -- a probe every breaker-probe, and any byte from the backend --> closed
+ */
+
+void node_timed_out(struct node *node)
+{
+    uint64_t limit = config_of(node)->backend.breaker_errors;
+    node->timeouts++;
+    if (!limit || node->timeouts < limit || node->breaker_open)
+        return;
+    node->breaker_open = true;
+    node->probe_at = loop_now(&node->worker->loop) + config_of(node)->backend.breaker_probe;
+    log_error(NULL,
+              "backend %s does not answer: circuit breaker open after %llu timeouts in a row "
+              "(worker %u)",
+              node->name, (unsigned long long)node->timeouts, node->worker->index);
+}
+
+void node_heard(struct node *node)
+{
+    node->timeouts = 0;
+    if (likely(!node->breaker_open))
+        return;
+    node->breaker_open = false;
+    log_notice(NULL, "backend %s answers again: circuit breaker closed (worker %u)", node->name,
+               node->worker->index);
+}
+
+static void probe_done(struct req *req, struct link *link, struct str reply)
+{
+    (void)req;
+    (void)link;
+    (void)reply; /* node_heard has seen it come */
+}
+
+static void breaker_tick(struct node *node, uint64_t now)
+{
+    if (!node->breaker_open || now < node->probe_at)
+        return;
+    node->probe_at = now + config_of(node)->backend.breaker_probe;
+    list_each (it, &node->pools) {
+        struct link *link = CONTAINER(it, struct pool, node_entry)->shared;
+        if (!link || link->state != LINK_READY)
+            continue;
+        link_ask(link, span_copy("*1\r\n$4\r\nPING\r\n", 14), probe_done, NULL);
+        return;
+    }
+}
+
 void node_init(struct node *node, struct worker *worker)
 {
     node->worker = worker;
@@ -628,6 +698,7 @@ void node_init(struct node *node, struct worker *worker)
 void node_tick(struct node *node)
 {
     uint64_t now = loop_now(&node->worker->loop);
+    breaker_tick(node, now);
     list_each_safe (it, &node->pools) {
         struct pool *pool = CONTAINER(it, struct pool, node_entry);
         if (pool_tick(pool, now))

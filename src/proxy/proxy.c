@@ -9,8 +9,7 @@
 
 enum { DIAL_BURST = 10, FILES_RESERVED = 64 };
 
-/* ---- dial-rate
- * ------------------------------------------------------------------------------------- */
+/* ---- dial-rate ---- */
 
 /* GCRA (ITU-T I.371): one number tells when the next dial conforms; shared by all workers. */
 bool proxy_dial_allowed(struct proxy *proxy, double rate)
@@ -31,8 +30,7 @@ bool proxy_dial_allowed(struct proxy *proxy, double rate)
     return true;
 }
 
-/* ---- the door
- * ---------------------------------------------------------------------------------------- */
+/* ---- the door ---- */
 
 /* IPv6 counts by /64: one person has that many addresses at least. */
 struct str address_key(const struct address *address, char room[24])
@@ -116,8 +114,7 @@ void proxy_client_gone(struct worker *worker, const struct address *address)
     tally_remove(worker->proxy->addresses, address_key(address, room));
 }
 
-/* ---- reload
- * -------------------------------------------------------------------------------------------- */
+/* ---- reload ---- */
 
 static void log_problems(const struct problems *problems, enum log_level level)
 {
@@ -164,8 +161,7 @@ static void proxy_reload(struct proxy *proxy)
     problems_free(&problems);
 }
 
-/* ---- learning
- * -------------------------------------------------------------------------------------------- */
+/* ---- learning ---- */
 
 struct learn_mail {
     struct mail mail;
@@ -213,8 +209,7 @@ void proxy_learn(struct proxy *proxy, struct str reply)
     loop_post(&proxy->loop, &letter->mail);
 }
 
-/* ---- signals and the end
- * ----------------------------------------------------------------------------------- */
+/* ---- signals and the end ---- */
 
 static void proxy_drain(struct proxy *proxy)
 {

@@ -9,7 +9,7 @@
 
 /* A reply up to this size is handed on whole or not at all: if the link dies in its middle the
  * client gets an error in its place and stays connected. */
-enum { HOLD_MAX = 64 * 1024 };
+enum { HOLD_MAX = 64 * 1024, OUTPUT_WAIT = 1024 * 1024 };
 
 static struct worker *link_worker(const struct link *link)
 {
@@ -66,8 +66,8 @@ static void req_bytes(struct link *link, struct req *req, struct span span, bool
             req->begun = true;
         }
     }
-    if (client && !last)
-        client_check_output(client, link);
+    if (client && !last && client_check_output(client) && client->conn.out.bytes > OUTPUT_WAIT)
+        link_wait_for(link, client);
 }
 
 void reply_bytes(struct link *link, struct chunk *chunk, const char *ptr, size_t len, bool last)
@@ -139,6 +139,7 @@ void reply_end(struct link *link)
     if (req->kind == REQ_SUBSCRIBE && subscribe_more(link, req))
         return;
     sent_pop(link);
+    link->impatient = false;
     struct client *client = req->client;
     if (req->kind == REQ_INTERNAL) {
         internal_done(link, req);

@@ -135,8 +135,7 @@ enum step session_run(struct client *client, struct call *call)
     return ANSWERED;
 }
 
-/* ---- rows
- * ----------------------------------------------------------------------------------------- */
+/* ---- rows ---- */
 
 static enum step session_never(struct client *client, struct call *call)
 {
@@ -167,11 +166,17 @@ static enum step session_select(struct client *client, struct call *call)
         client_reply_text(client, "-ERR DB index is out of range\r\n");
         return ANSWERED;
     }
-    struct pool *pool = pool_get(&client->worker->node, client->identity, client->resp, (int)db);
+    struct pool *pool = pool_get(&client->worker->node, client->identity, client->resp, (int)db,
+                                 client_slot(client));
     switch (pool_verify(pool, client)) {
     case POOL_WAIT: return PARKED;
     case POOL_READY: break;
-    case POOL_REFUSED: client_reply_error(client, "%s", pool->refusal); return ANSWERED;
+    case POOL_REFUSED:
+        client_reply_error(client, "%s",
+                           strncmp(pool->refusal, "NOAUTH", 6) == 0
+                               ? "NOAUTH Authentication required."
+                               : pool->refusal);
+        return ANSWERED;
     case POOL_FULL:
     case POOL_AWAY: client_reply_away(client); return ANSWERED;
     }
@@ -193,7 +198,6 @@ static enum step session_quit(struct client *client, struct call *call)
 {
     (void)call;
     client_reply_text(client, "+OK\r\n");
-    client->pins &= ~(uint32_t)PIN_MONITOR;
     client_leave(client, REASON_QUIT);
     return CLOSED;
 }

@@ -78,8 +78,7 @@ static void subscription_change(struct client *client, int kind, struct str name
     free(key);
 }
 
-/* ---- the client's commands
- * ----------------------------------------------------------------------- */
+/* ---- the client's commands ---- */
 
 /* -1 when the command is none of the six; *leaves tells UNSUBSCRIBE from SUBSCRIBE. */
 static int subscribe_kind(const char *name, bool *leaves)
@@ -112,8 +111,7 @@ enum step subscribe_run(struct client *client, struct call *call)
     return NEXT;
 }
 
-/* ---- frames
- * ----------------------------------------------------------------------------------------- */
+/* ---- frames ---- */
 
 /* The bulk string at *at; NULL ptr for a null. False when it is not there whole. */
 static bool frame_string(struct str frame, size_t *at, struct str *out)
@@ -197,8 +195,7 @@ void subscribe_done(struct client *client)
     client->pins &= ~(uint32_t)PIN_SUBSCRIBE;
 }
 
-/* ---- a lost link: set up again, unseen by the client
- * ------------------------------------------------ */
+/* ---- a lost link: set up again, unseen by the client ---- */
 
 static void restore_send(struct client *client, struct span command, uint32_t expect)
 {
@@ -245,8 +242,7 @@ void subscriptions_restore(struct client *client)
     log_info(client_who(client), "subscriptions and tracking set up again on a new link");
 }
 
-/* ---- CLIENT TRACKING
- * ---------------------------------------------------------------------------------- */
+/* ---- CLIENT TRACKING ---- */
 
 void tracking_done(struct client *client, const struct link *link, const struct req *req)
 {

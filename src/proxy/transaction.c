@@ -59,10 +59,18 @@ static enum step queue_select(struct client *client, struct call *call)
     int64_t db = -1;
     if (call->request.argc != 2 || !str_to_int(call->request.argv[1], &db))
         return NEXT; /* the backend refuses it when it runs */
-    if (db < 0 || !pool_known(&client->worker->node, (int)db)) {
+    if (db < 0 || db > DB_MAX)
+        return NEXT;
+    struct pool *pool = pool_get(&client->worker->node, client->identity, client->resp, (int)db,
+                                 client_slot(client));
+    switch (pool_verify(pool, client)) { /* behind EXEC the client will be of that class */
+    case POOL_WAIT: return PARKED;
+    case POOL_READY: break;
+    case POOL_REFUSED: return NEXT;
+    case POOL_FULL:
+    case POOL_AWAY:
         transaction_abort(client);
-        client_reply_error(client, "ERR respgate: SELECT inside MULTI needs a db that was selected "
-                                   "outside of one before");
+        client_reply_away(client);
         return ANSWERED;
     }
     transaction->db = db;
@@ -184,7 +192,8 @@ void transaction_executed(struct client *client, struct link *link, const struct
         return;
     link->dirty = true; /* it is in another db than its class now */
     client->db = (int)req->expect - 1;
-    pool_join(client, pool_get(&client->worker->node, client->identity, client->resp, client->db));
+    pool_join(client, pool_get(&client->worker->node, client->identity, client->resp, client->db,
+                               client_slot(client)));
 }
 
 enum step transaction_discard(struct client *client, struct call *call)

@@ -9,8 +9,7 @@
  * waits (for a link, for its BLPOP) is read on only so far. */
 enum { TURN_COMMANDS = 256, WAITING_INPUT_MAX = 64 * 1024 };
 
-/* ---- out of the handshake
- * ------------------------------------------------------------------------ */
+/* ---- out of the handshake ---- */
 
 static void client_ready(struct client *client)
 {
@@ -51,8 +50,7 @@ static void client_proxy_header(struct client *client)
         client_ready(client);
 }
 
-/* ---- the turn
- * -------------------------------------------------------------------------------------------- */
+/* ---- the turn ---- */
 
 /* Redis' bounds for those who have not logged in yet (networking.c: 10 arguments, 16 KiB). */
 static struct request_limits client_limits(const struct client *client)
@@ -185,9 +183,7 @@ static void client_readable(struct conn *conn)
     client_end_turn(client);
 }
 
-/* ---- birth
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- birth ---- */
 
 static void client_opened(struct conn *conn)
 {
@@ -198,6 +194,8 @@ static void client_written(struct conn *conn)
 {
     struct client *client = CONTAINER(conn, struct client, conn);
     client->soft_since = 0;
+    if (client->pauses)
+        link_go_on(client->pauses);
 }
 
 static const struct conn_ops client_ops = {

@@ -86,8 +86,7 @@ void worker_give_snapshot(struct worker *worker, struct snapshot *snapshot)
     loop_post(&worker->loop, &letter->mail);
 }
 
-/* ---- draining: idle clients go at once, the others after what is under way
- * ------------------------- */
+/* ---- draining: idle clients go at once, the others after what is under way ---- */
 
 static bool may_go(const struct client *client)
 {
@@ -130,8 +129,7 @@ void worker_drain(struct worker *worker)
     loop_post(&worker->loop, mail);
 }
 
-/* ---- time
- * ------------------------------------------------------------------------------------------- */
+/* ---- time ---- */
 
 static void clients_tick(struct worker *worker, uint64_t now)
 {
@@ -171,8 +169,7 @@ static void worker_tick(struct loop *loop)
     }
 }
 
-/* ---- life
- * -------------------------------------------------------------------------------------------- */
+/* ---- life ---- */
 
 /* The identities of the configuration; those of clients stay as long as they are used. */
 void worker_identities(struct worker *worker)

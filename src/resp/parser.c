@@ -17,7 +17,7 @@ enum request_status parser_fail(struct parser *parser, const char *text)
     return REQUEST_ERROR;
 }
 
-/* ---- bytes fed but not yet read ------------------------------------------------------------ */
+/* ---- bytes fed but not yet read ---- */
 
 static size_t rest_len(const struct parser *parser)
 {
@@ -81,7 +81,7 @@ void parser_feed(struct parser *parser, const char *ptr, size_t len)
         rest_add(parser, ptr + direct, len - direct);
 }
 
-/* ---- the parser --------------------------------------------------------------------------- */
+/* ---- the parser ---- */
 
 static redisReader *reader_new(struct parser *parser)
 {

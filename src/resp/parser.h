@@ -51,7 +51,7 @@ struct parser {
 /* Always REQUEST_ERROR, with "Protocol error: <text>" for the client. */
 enum request_status parser_fail(struct parser *parser, const char *text);
 
-/* ---- encode.c ----------------------------------------------------------------------------- */
+/* ---- encode.c ---- */
 
 void args_grow(struct args *args);
 void args_clear(struct args *args);
@@ -82,7 +82,7 @@ static inline char *request_room(struct parser *parser, size_t len)
     return at;
 }
 
-/* ---- judge.c: READY when the line is whole and good, MORE when it is not whole yet --------- */
+/* ---- judge.c: READY when the line is whole and good, MORE when it is not whole yet ---- */
 
 /* The first line of a request; fills count and head. EMPTY: a count of zero or less. */
 enum request_status must_check judge_request(struct parser *parser, char *at, size_t len);
@@ -90,7 +90,7 @@ enum request_status must_check judge_request(struct parser *parser, char *at, si
  * STEP_LENGTH. READY leads to STEP_DATA and fills head and need. */
 enum request_status must_check judge_argument(struct parser *parser, char *at, size_t len);
 
-/* ---- request.c, inline.c: the next request in the reader's buffer -------------------------- */
+/* ---- request.c, inline.c: the next request in the reader's buffer ---- */
 
 extern redisReplyObjectFunctions request_functions;
 void reader_skip(redisReader *reader, size_t len);

@@ -10,7 +10,7 @@
 
 #include <sds.h>
 
-/* ---- called by the reader ----------------------------------------------------------------- */
+/* ---- called by the reader ---- */
 
 /* The reader goes on to the argument at `at` as soon as this returns; NULL stops it. */
 static void *argument_next(struct parser *parser, char *at)
@@ -67,7 +67,7 @@ redisReplyObjectFunctions request_functions = {
     .createArray = array_open,
 };
 
-/* ---- from bytes to requests --------------------------------------------------------------- */
+/* ---- from bytes to requests ---- */
 
 /* Takes bytes past hiredis; its buffer is kept short as it would do itself. */
 void reader_skip(redisReader *reader, size_t len)

@@ -21,12 +21,14 @@
 
 enum {
     DEPTH_MAX = 200,     /* levels of syntax; the limit of Lua 5.1 (LUAI_MAXCCALLS) */
+    NAMES_MAX = 200,     /* in one statement; Lua's limit of locals and of targets */
+    ARGUMENTS_MAX = 250, /* of one call; Lua has no more registers (MAXSTACK) */
     FACTS_MAX = 1000000, /* sources, arguments, locals: bounds memory at some 100 MB */
     VALUES_MAX = 32,     /* of one local; more count as anything */
-    CALLS_MAX = 10000,   /* rows in the result */
+    RESULTS_MAX = 20000, /* calls, arguments and values in the result */
 };
 
-/* ---- the white list (rules.c) ------------------------------------------------------------ */
+/* ---- the white list (rules.c) ---- */
 
 enum global_kind {
     GLOBAL_TABLE,    /* KEYS, ARGV */
@@ -44,8 +46,8 @@ struct global {
     uint8_t table; /* GLOBAL_TABLE: which */
 };
 const struct global *global_find(struct str name);
-/* "table.concat": a GLOBAL_READER; NULL when the function is none. */
-const struct global *reader_find(const struct global *library, struct str member);
+/* Whether the library's function only looks at its arguments: table.concat. */
+bool reader_is(const struct global *library, struct str name);
 
 enum redis_member { REDIS_UNKNOWN, REDIS_REFUSED, REDIS_HARMLESS, REDIS_CALL, REDIS_REGISTER };
 enum redis_member redis_member_find(struct str name);
@@ -54,7 +56,7 @@ enum redis_member redis_member_find(struct str name);
 enum { SCRIPT_ALLOW_OOM = 1u << 31 };
 uint32_t script_flag_find(struct str name);
 
-/* ---- facts ------------------------------------------------------------------------------- */
+/* ---- facts ---- */
 
 /* The two tables Redis gives a script; a function of a library gets them as parameters. */
 enum { TABLE_KEYS, TABLE_ARGV, TABLE_COUNT };
@@ -87,6 +89,13 @@ struct sources {
     struct source *first, *last;
 };
 
+/* A growing set; what stands before `told` is known to the dependents. */
+struct values {
+    const struct source **items; /* literals, tables, elements of tables */
+    uint16_t count, room, told;
+    bool open, open_told; /* anything */
+};
+
 /* A local variable or a parameter. */
 struct local {
     struct symbol *symbol;
@@ -100,16 +109,15 @@ struct local {
     bool registered;        /* is the callback of a registered function */
     struct sources sources; /* all that is ever assigned to it */
     struct site *sites;     /* calls of it */
-    /* solve.c: what it can hold. values[] only grows; those before `told` are with dependents. */
+    struct values values;   /* what it can hold: solve.c */
     struct source *dependents;
-    struct value_set *values;
-    struct local *queued;
-    bool in_queue;
+    struct local *next_queued;
+    bool queued;
 };
 
 /* A function of the body. Parameters are bound where it is called when all calls are known. */
 struct function {
-    struct function *outer;
+    struct function *outer; /* the one around it */
     struct parameter *parameters, *last_parameter;
     struct local *varargs; /* stands for the first of ...; NULL: takes none */
     bool open;             /* may be called with anything */
@@ -144,7 +152,7 @@ struct call {
     struct arguments arguments;
 };
 
-/* ---- expressions ------------------------------------------------------------------------- */
+/* ---- expressions ---- */
 
 enum expr_form {
     EXPR_NOTHING, /* nil, true, false: never text */
@@ -170,7 +178,8 @@ struct expr {
     enum base_kind base;
     uint8_t table;
     uint32_t index;
-    bool number; /* the literal is one: may be negated */
+    bool is_number; /* the literal is one: may be negated, may be an index */
+    double number;
     struct local *local;
     const struct global *global;
     struct function *function;
@@ -178,7 +187,7 @@ struct expr {
     struct sources sources;
 };
 
-/* ---- the parser -------------------------------------------------------------------------- */
+/* ---- the parser ---- */
 
 struct symbol {
     struct symbol *next;
@@ -221,6 +230,11 @@ int token_ahead(struct parser *parser);
 bool token_skip(struct parser *parser, int kind); /* false: it is another one */
 void token_expect(struct parser *parser, int kind, const char *what);
 struct str name_expect(struct parser *parser);
+/* How much of a name is shown in a reason: for "%.*s". */
+static inline int name_width(struct str name)
+{
+    return name.len > 64 ? 64 : (int)name.len;
+}
 bool depth_enter(struct parser *parser);
 void depth_leave(struct parser *parser);
 
@@ -238,25 +252,33 @@ struct function *function_parse(struct parser *parser, bool self);
 
 /* expr.c */
 struct expr expr_parse(struct parser *parser);
-struct expr suffixed_parse(struct parser *parser);
-struct expr expr_function(struct function *function);
+struct expr name_parse(struct parser *parser);                  /* a local or a global */
+struct expr dot_parse(struct parser *parser, struct expr of);   /* at '.': a field */
+struct expr suffixed_parse(struct parser *parser);              /* with fields and calls */
+struct expr simple_parse(struct parser *parser);                /* without operators */
 
-/* call.c */
+/* call.c, register.c: at the arguments */
 struct expr call_parse(struct parser *parser, struct expr callee);
+void register_parse(struct parser *parser);
 
 /* use.c: the only ways an expression ends */
 struct sources expr_move(struct parser *parser, struct expr *expr); /* into one that is followed */
 void expr_escape(struct parser *parser, struct expr *expr);         /* anything may happen to it */
 void expr_test(struct parser *parser, struct expr *expr);           /* only looked at */
 void expr_change(struct parser *parser, struct expr *field);        /* an element is assigned */
-/* Lists of them, as assigned from the left: one more than there are is nothing, or what the last
- * one may be. */
-void sources_join(struct sources *to, struct sources from);
-void sources_add(struct parser *parser, struct sources *sources, struct source source);
-void sources_escape(struct parser *parser, const struct sources *sources);
-void functions_open(const struct sources *sources); /* those directly among them */
+/* Whether it can stand for any number of values at the end of a list. The first of them is what
+ * expr_move gives, the others are what this gives; it comes first. */
 bool expr_many(const struct expr *expr);
-void local_assign(struct parser *parser, struct local *local, struct expr *expr);
+struct sources expr_others(struct parser *parser, const struct expr *expr);
+/* The elements of the table something stands on: base, local, table of a field or of a result. */
+struct sources expr_elements(struct parser *parser, const struct expr *expr, uint32_t index);
+/* What a local is given; also the binding of redis.call to a new one. */
+void local_bind(struct parser *parser, struct local *local, struct expr *expr);
+void local_assign(struct parser *parser, struct local *local, struct sources sources);
+void sources_join(struct sources *to, struct sources from); /* from is used up */
+void sources_add(struct parser *parser, struct sources *sources, struct source source);
+struct sources sources_any(struct parser *parser);
+void sources_escape(struct parser *parser, const struct sources *sources);
 
 /* solve.c */
 void solve(struct parser *parser);

@@ -1,0 +1,101 @@
+/* shebang.c - the first line "#!lua name=library flags=a,b", as Redis splits it.
+ *
+ * Redis takes quotes and escapes in it; no honest line has them, so here they refuse. */
+#include "internal.h"
+
+#include <ctype.h>
+
+static bool is_blank(int byte)
+{
+    return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\v' || byte == '\f';
+}
+
+static bool is_plain(int byte)
+{
+    return isalnum(byte) || byte == '_' || byte == '-' || byte == '=' || byte == ',' ||
+           byte == '#' || byte == '!';
+}
+
+/* Cuts what stands before the separator off the text. */
+static struct str cut(struct str *text, bool (*separates)(int))
+{
+    size_t len = 0;
+    while (len < text->len && !separates((unsigned char)text->ptr[len]))
+        len++;
+    struct str head = {text->ptr, len};
+    len += len < text->len;
+    *text = (struct str){text->ptr + len, text->len - len};
+    return head;
+}
+
+static bool is_comma(int byte)
+{
+    return byte == ',';
+}
+
+static void flags_take(struct parser *parser, struct str list, struct script *script)
+{
+    for (bool more = true; more;) {
+        more = memchr(list.ptr, ',', list.len) != NULL;
+        struct str name = cut(&list, is_comma);
+        uint32_t flag = script_flag_find(name);
+        if (flag == SCRIPT_ALLOW_OOM)
+            refuse(parser, "the flag allow-oom is used");
+        else if (!flag)
+            malformed(parser, "the shebang has an unknown flag");
+        else
+            script->flags |= flag;
+    }
+}
+
+static bool starts(struct str word, struct str with, struct str *rest)
+{
+    if (word.len < with.len || memcmp(word.ptr, with.ptr, with.len) != 0)
+        return false;
+    *rest = (struct str){word.ptr + with.len, word.len - with.len};
+    return true;
+}
+
+static void word_take(struct parser *parser, struct arena *arena, struct str word,
+                      struct script *script)
+{
+    struct str rest;
+    if (parser->kind == SCRIPT_EVAL && starts(word, STR("flags="), &rest))
+        flags_take(parser, rest, script);
+    else if (parser->kind == SCRIPT_LIBRARY && starts(word, STR("name="), &rest) &&
+             !script->library.ptr && rest.len > 0)
+        script->library = (struct str){arena_str(arena, rest), rest.len};
+    else
+        malformed(parser, "the shebang has an unknown option");
+}
+
+void shebang_parse(struct parser *parser, struct arena *arena, struct str *body,
+                   struct script *script)
+{
+    struct str line = *body;
+    script->shebang = starts(*body, STR("#!"), &line);
+    if (!script->shebang) {
+        if (parser->kind == SCRIPT_LIBRARY)
+            malformed(parser, "a library begins with #!lua name=NAME");
+        return;
+    }
+    const char *end = memchr(body->ptr, '\n', body->len);
+    if (!end) {
+        malformed(parser, "the shebang has no end");
+        return;
+    }
+    line = (struct str){body->ptr, (size_t)(end - body->ptr)};
+    for (size_t i = 0; i < line.len; i++)
+        if (!is_plain((unsigned char)line.ptr[i]) && !is_blank((unsigned char)line.ptr[i]))
+            refuse(parser, "the shebang has unusual characters");
+    if (!str_equal(cut(&line, is_blank), STR("#!lua")))
+        malformed(parser, "the shebang names another engine than lua");
+    while (line.len) {
+        struct str word = cut(&line, is_blank);
+        if (word.len)
+            word_take(parser, arena, word, script);
+    }
+    if (parser->kind == SCRIPT_LIBRARY && !script->library.ptr)
+        malformed(parser, "the library has no name");
+    *body = (struct str){end, (size_t)(body->ptr + body->len - end)};
+}
