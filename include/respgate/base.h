@@ -199,7 +199,6 @@ void buf_free(struct buf *buf);
 /* ---- clock ---- */
 
 uint64_t clock_ns(void);  /* monotonic */
-uint64_t clock_ms(void);  /* monotonic */
 int64_t clock_wall(void); /* seconds since 1970 */
 
 /* ---- random ---- */

@@ -133,7 +133,6 @@ struct key_ref {
     uint32_t arg;
     uint16_t flags;
 };
-enum { KEYS_UNKNOWN = 1 }; /* some keys cannot be known from the arguments (SORT BY pattern) */
 /* Fills refs (up to cap) and returns how many keys there are (may be more than cap: grow and ask
  * again). *unknown is set when keys exist that no spec can give. Requests with the wrong number
  * of arguments give the keys they have; nothing is read past argv. NOT_KEY ones are included

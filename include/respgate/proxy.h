@@ -151,7 +151,7 @@ struct node {
     uint64_t probe_at;
     size_t parked_bytes;
     uint32_t ready_links;
-    bool is_up;
+    bool is_up, said_mode;
     bool no_hello;      /* a server before Redis 6: AUTH alone */
     int db_limit;       /* the backend has refused this db: no dial for it or those above */
     struct link *spare; /* connected, but its login was refused: good for the next try */
@@ -356,6 +356,7 @@ struct client {
     uint32_t transaction_serial;
     uint64_t watched_keys;
     int64_t redirect; /* CLIENT TRACKING REDIRECT: our id of that client */
+    bool watching;    /* the backend has accepted a WATCH */
     bool watch_lost;  /* a watched link died: the next EXEC answers nil */
     int db;
     uint8_t resp;
@@ -364,7 +365,7 @@ struct client {
     bool no_evict;
     bool authenticated; /* to respgate, when there are [user] sections */
     bool resume;        /* the next turn is for the waiting call, not for the socket */
-    bool is_tls;
+    bool is_tls, handshaking;
     bool eof; /* the client will send no more */
     uint16_t last_command;
     char *name, *lib_name, *lib_ver;
@@ -456,6 +457,7 @@ enum step transaction_queue(struct client *client, struct call *call);
 void transaction_abort(struct client *client);
 void transaction_end(struct client *client);
 void transaction_link_lost(struct client *client);
+void transaction_watched(struct client *client, const struct link *link);
 void transaction_start_lost(struct client *client);
 void transaction_refused(struct client *client, const struct req *req);
 void transaction_executed(struct client *client, struct link *link, const struct req *req);
@@ -508,7 +510,6 @@ struct worker {
     unsigned auth_failure_count;
     uint64_t client_seq, link_seq;
     uint64_t client_count; /* read by the main thread: who has least */
-    uint64_t handshakes;
     uint64_t next_scan;
     uint64_t log_window, log_count; /* refusals logged this second */
     uint64_t trim_at;
@@ -550,8 +551,10 @@ struct proxy {
     struct tally *users;                           /* clients by user */
     struct tally *pinned_addresses, *pinned_users; /* pinned links in use */
     uint64_t dial_next;                            /* GCRA of dial-rate, atomic, ns */
-    int64_t pinned, links;                         /* atomic: of all workers */
-    uint64_t refused, refused_logged;              /* clients turned away at the door */
+    int64_t handshakes;               /* atomic: TLS handshakes under way in all workers */
+    int64_t pinned;                   /* atomic: pinned links in use, of all workers */
+    int64_t links[2];                 /* atomic: by role, of all workers */
+    uint64_t refused, refused_logged; /* clients turned away at the door */
     uint64_t reloads, reload_failures;
     uint8_t learned_digest[DIGEST_SIZE]; /* of the COMMAND reply the table was made from */
     uv_signal_t signals[4];

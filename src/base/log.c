@@ -121,11 +121,6 @@ uint64_t clock_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-uint64_t clock_ms(void)
-{
-    return clock_ns() / 1000000;
-}
-
 int64_t clock_wall(void)
 {
     return time(NULL);

@@ -18,7 +18,6 @@ enum {
 static const char wrong_pass[] = "WRONGPASS invalid username-password pair or user is disabled.";
 static const char hello_noauth[] =
     "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO "
-    "<proto> "
     "AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol "
     "version at the same time";
 
@@ -184,8 +183,11 @@ static void user_by_certificate(struct client *client)
         const char *want = config->users[i].tls_subject;
         if (!want || (!str_equal(str_of(want), subject) && !str_equal(str_of(want), name)))
             continue;
-        if (user_login(client, &config->users[i]))
-            return;
+        if (!user_login(client, &config->users[i])) {
+            log_warn(client_who(client), "%s", reason_text(REASON_USER_LIMIT));
+            client_leave(client, REASON_USER_LIMIT);
+        }
+        return;
     }
 }
 

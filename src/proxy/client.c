@@ -72,6 +72,13 @@ void client_parser_back(struct client *client)
     client->request_since = 0;
 }
 
+void handshake_over(struct client *client)
+{
+    if (client->handshaking)
+        __atomic_sub_fetch(&client->worker->proxy->handshakes, 1, __ATOMIC_RELAXED);
+    client->handshaking = false;
+}
+
 unsigned client_slot(const struct client *client)
 {
     uint64_t links = client->worker->snapshot->config->backend.links;
@@ -121,8 +128,7 @@ void client_close(struct client *client, enum reason reason)
         return;
     struct worker *worker = client->worker;
     log_debug(client_who(client), "closed: %s", reason_text(reason));
-    if (client->state == CLIENT_HANDSHAKE)
-        worker->handshakes--;
+    handshake_over(client);
     client_move(client, CLIENT_CLOSED);
     if (client->pauses)
         link_go_on(client->pauses);

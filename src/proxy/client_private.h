@@ -9,6 +9,7 @@
 enum { IN_FLIGHT_MAX = 1024 };
 
 void client_settle(struct client *client); /* IDLE or BUSY, whichever holds */
+void handshake_over(struct client *client);
 void client_parser_back(struct client *client);
 void client_freed(struct conn *conn);
 void client_ended(struct conn *conn, const char *reason, bool clean);

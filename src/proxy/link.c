@@ -260,7 +260,7 @@ struct link *link_dial(struct pool *pool, enum link_role role)
     scan_init(&link->scan);
     list_init(&link->entry);
     list_append(&pool->links, &link->entry);
-    __atomic_fetch_add(&worker->proxy->links, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&worker->proxy->links[role], 1, __ATOMIC_RELAXED);
     count(worker, STAT_LINKS_DIALED);
     struct dial_target target = {
         .host = address->host,
@@ -313,7 +313,7 @@ void link_close(struct link *link, enum reason reason, const char *detail)
              detail ? detail : "");
     if (!expected)
         count(worker, STAT_LINKS_FAILED);
-    __atomic_fetch_sub(&worker->proxy->links, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_sub(&worker->proxy->links[link->role], 1, __ATOMIC_RELAXED);
     link->state = LINK_CLOSED;
     list_remove(&link->entry);
     link_go_on(link);

@@ -78,15 +78,16 @@ static void pool_free(struct pool *pool)
 /* ---- dialling ----------------------------------------------------------------------------------
  */
 
-static bool may_dial(struct pool *pool)
+static bool may_dial(struct pool *pool, enum link_role role)
 {
     struct node *node = pool->node;
     struct proxy *proxy = node->worker->proxy;
     const struct config *config = config_of(node);
     if (now_ms(pool) < node->retry_at)
         return false;
-    if (__atomic_load_n(&proxy->links, __ATOMIC_RELAXED) >=
-        (int64_t)(config->backend.max_links + config->backend.max_pinned_links))
+    uint64_t limit =
+        role == LINK_SHARED ? config->backend.max_links : config->backend.max_pinned_links;
+    if (__atomic_load_n(&proxy->links[role], __ATOMIC_RELAXED) >= (int64_t)limit)
         return false;
     return proxy_dial_allowed(proxy, config->backend.dial_rate);
 }
@@ -96,7 +97,7 @@ void pool_want_shared(struct pool *pool)
     if (pool->shared)
         return;
     pool->shared = link_reuse(pool);
-    if (!pool->shared && may_dial(pool))
+    if (!pool->shared && may_dial(pool, LINK_SHARED))
         pool->shared = link_dial(pool, LINK_SHARED);
 }
 
@@ -145,7 +146,7 @@ static void pin_give(struct client *client)
 static void pool_want_pinned(struct pool *pool)
 {
     size_t waiting = waiters_count(pool);
-    while (pool->pin_dialing < waiting && may_dial(pool)) {
+    while (pool->pin_dialing < waiting && may_dial(pool, LINK_PINNED)) {
         link_dial(pool, LINK_PINNED)->dialing = true;
         pool->pin_dialing++;
     }

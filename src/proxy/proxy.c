@@ -314,10 +314,27 @@ static void proxy_signals(struct proxy *proxy)
     }
 }
 
-static void proxy_free(struct proxy *proxy)
+/* What was counted, before it is forgotten. */
+static void log_stats(const struct proxy *proxy)
+{
+    for (int stat = 0; stat < STAT_COUNT; stat++) {
+        uint64_t total = 0;
+        for (unsigned i = 0; i < proxy->worker_count; i++)
+            total += proxy->workers[i].stats[stat];
+        if (total)
+            log_info(NULL, "%s %llu (%s)", stat_name(stat), (unsigned long long)total,
+                     stat_help(stat));
+    }
+}
+
+static void proxy_join(struct proxy *proxy)
 {
     for (unsigned i = 0; i < proxy->worker_count; i++)
         uv_thread_join(&proxy->workers[i].thread);
+}
+
+static void proxy_free(struct proxy *proxy)
+{
     for (size_t i = 0; i < ARRAY_LEN(proxy->signals); i++)
         uv_close((uv_handle_t *)&proxy->signals[i], NULL);
     loop_free(&proxy->loop);
@@ -356,6 +373,8 @@ int proxy_run(struct snapshot *snapshot, const char *config_path,
                proxy.worker_count, proxy.worker_count == 1 ? "" : "s",
                snapshot->config->backend.url[0].text, policy_rule_count(snapshot->policy));
     loop_run(&proxy.loop);
+    proxy_join(&proxy);
+    log_stats(&proxy);
     proxy_free(&proxy);
     log_notice(NULL, "stopped");
     return 0;

@@ -113,8 +113,8 @@ static void kind_done(struct link *link, struct client *client, const struct req
     switch ((enum req_kind)req->kind) {
     case REQ_FORWARD:
     case REQ_INTERNAL:
-    case REQ_QUEUED:
-    case REQ_WATCH: return;
+    case REQ_QUEUED: return;
+    case REQ_WATCH: transaction_watched(client, link); return;
     case REQ_MULTI:
         if (link->frame_error)
             transaction_refused(client, req);

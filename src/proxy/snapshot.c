@@ -27,6 +27,18 @@ static bool has_tls_listener(const struct config *config)
     return false;
 }
 
+enum { EXPIRY_WARNING_DAYS = 30 };
+static void warn_expiry(const struct tls_context *context, const char *what, struct where where,
+                        struct problems *problems)
+{
+    int64_t expiry = context ? tls_context_expiry(context) : 0;
+    int64_t days = (expiry - clock_wall()) / (24 * 3600);
+    if (expiry && days < EXPIRY_WARNING_DAYS)
+        problem_warning(problems, where, "%s: the certificate %s %lld days", what,
+                        days < 0 ? "expired, by now" : "expires in",
+                        (long long)(days < 0 ? -days : days));
+}
+
 static bool snapshot_tls(struct snapshot *snapshot, struct problems *problems)
 {
     const struct config *config = snapshot->config;
@@ -56,6 +68,8 @@ static bool snapshot_tls(struct snapshot *snapshot, struct problems *problems)
         if (!snapshot->backend_tls)
             problem_error(problems, where, "[backend] %s", error);
     }
+    warn_expiry(snapshot->listen_tls, "[proxy] tls-cert-file", where, problems);
+    warn_expiry(snapshot->backend_tls, "[backend] tls-cert-file", where, problems);
     return problems->errors == 0;
 }
 

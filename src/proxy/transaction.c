@@ -152,6 +152,7 @@ static void transaction_drop(struct client *client)
     client->pins &= ~(uint32_t)(PIN_MULTI | PIN_WATCH);
     client->watch_lost = false;
     client->watched_keys = 0;
+    client->watching = false;
     transaction_end(client);
     if (client->pinned && !lost)
         link_ask(client->pinned, span_copy("*1\r\n$7\r\nDISCARD\r\n", 17), discard_done, NULL);
@@ -182,6 +183,7 @@ enum step transaction_exec(struct client *client, struct call *call)
     call->expect = transaction->selected ? (uint32_t)transaction->db + 1 : 0;
     client->pins &= ~(uint32_t)(PIN_MULTI | PIN_WATCH);
     client->watched_keys = 0;
+    client->watching = false;
     transaction_end(client);
     return NEXT;
 }
@@ -212,6 +214,7 @@ enum step transaction_discard(struct client *client, struct call *call)
     client->pins &= ~(uint32_t)(PIN_MULTI | PIN_WATCH);
     client->watch_lost = false;
     client->watched_keys = 0;
+    client->watching = false;
     transaction_end(client);
     call->to_pinned = true;
     return NEXT;
@@ -233,6 +236,22 @@ enum step transaction_watch(struct client *client, struct call *call)
     return NEXT;
 }
 
+/* WATCH that was refused (by the store's ACL) leaves nothing to hold a link for. */
+void transaction_watched(struct client *client, const struct link *link)
+{
+    if (!link->frame_error) {
+        client->watching = client->pins & PIN_WATCH;
+        return;
+    }
+    for (struct req *req = link->sent.head; req; req = req->next_link)
+        if (req->kind == REQ_WATCH)
+            return;
+    if (!client->watching) {
+        client->pins &= ~(uint32_t)PIN_WATCH;
+        client->watched_keys = 0;
+    }
+}
+
 enum step transaction_unwatch(struct client *client, struct call *call)
 {
     if (client->pins & PIN_WATCH)
@@ -240,6 +259,7 @@ enum step transaction_unwatch(struct client *client, struct call *call)
     client->pins &= ~(uint32_t)PIN_WATCH;
     client->watch_lost = false;
     client->watched_keys = 0;
+    client->watching = false;
     return NEXT;
 }
 
@@ -251,5 +271,6 @@ void transaction_link_lost(struct client *client)
     if (client->pins & PIN_WATCH)
         client->watch_lost = true;
     client->watched_keys = 0;
+    client->watching = false;
     client->pins &= ~(uint32_t)(PIN_MULTI | PIN_WATCH);
 }

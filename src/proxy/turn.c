@@ -13,8 +13,7 @@ enum { TURN_COMMANDS = 256, WAITING_INPUT_MAX = 64 * 1024 };
 
 static void client_ready(struct client *client)
 {
-    struct worker *worker = client->worker;
-    worker->handshakes--;
+    handshake_over(client);
     client_move(client, CLIENT_IDLE);
     auth_initial(client);
 }
@@ -209,6 +208,7 @@ static const struct conn_ops client_ops = {
 void client_new(struct worker *worker, int fd, bool tls, const struct address *door)
 {
     struct client *client = xcalloc(1, sizeof(*client));
+    bool refuse = false, header = worker->snapshot->config->proxy.proxy_protocol;
     client->worker = worker;
     client->id = worker->client_seq++ * worker->proxy->worker_count + worker->index + 1;
     client->door = *door;
@@ -220,12 +220,19 @@ void client_new(struct worker *worker, int fd, bool tls, const struct address *d
     list_init(&client->entry);
     list_init(&client->wait_entry);
     list_append(&worker->clients[CLIENT_HANDSHAKE], &client->entry);
-    worker->handshakes++;
+    client->handshaking = true;
+    if (__atomic_add_fetch(&worker->proxy->handshakes, 1, __ATOMIC_RELAXED) >
+            (int64_t)worker->snapshot->config->proxy.max_handshakes &&
+        tls) {
+        log_warn(client_who(client), "closed: %s", reason_text(REASON_HANDSHAKES));
+        refuse = true;
+    }
     count(worker, STAT_CLIENTS_ACCEPTED);
-    bool header = worker->snapshot->config->proxy.proxy_protocol;
     conn_accept(&client->conn, &worker->loop, &client_ops, fd,
                 tls && !header ? worker->snapshot->listen_tls : NULL);
-    if (!tls && !header)
+    if (refuse)
+        client_close(client, REASON_HANDSHAKES);
+    else if (!tls && !header)
         client_ready(client);
     log_debug(client_who(client), "connected");
 }

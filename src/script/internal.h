@@ -107,6 +107,8 @@ struct local {
     bool escapes;           /* its value got where it cannot be followed */
     bool changed;           /* an element was assigned through it */
     bool registered;        /* is the callback of a registered function */
+    bool parameter;
+    bool followed; /* bind.c: holds functions of which all calls are known */
     struct sources sources; /* all that is ever assigned to it */
     struct site *sites;     /* calls of it */
     struct values values;   /* what it can hold: solve.c */
@@ -117,6 +119,7 @@ struct local {
 
 /* A function of the body. Parameters are bound where it is called when all calls are known. */
 struct function {
+    struct function *next;  /* of all */
     struct function *outer; /* the one around it */
     struct parameter *parameters, *last_parameter;
     struct local *varargs; /* stands for the first of ...; NULL: takes none */
@@ -207,6 +210,7 @@ struct parser {
     struct function *function;
     struct local *top;    /* innermost local in scope */
     struct local *locals; /* all of them */
+    struct function *functions;
     struct symbol **symbols;
     size_t symbol_count, symbol_room; /* room: a power of two */
     uint64_t seed;
@@ -279,12 +283,16 @@ void sources_join(struct sources *to, struct sources from); /* from is used up *
 void sources_add(struct parser *parser, struct sources *sources, struct source source);
 struct sources sources_any(struct parser *parser);
 void sources_escape(struct parser *parser, const struct sources *sources);
+void functions_open(const struct sources *sources); /* those directly among them */
 
-/* solve.c */
+/* bind.c: what is called by whom, so what parameters are given */
+void bind(struct parser *parser);
+/* solve.c: what every local can hold, after bind() */
 void solve(struct parser *parser);
-/* The values of sources, in the arena of the result. */
-struct script_argument argument_solve(struct parser *parser, struct arena *arena,
-                                      const struct sources *sources);
+/* Adds what the sources can be; true when that is more than was there. */
+bool values_merge(struct parser *parser, struct values *values, const struct sources *sources);
+/* result.c: the calls, after solve() */
+void result_make(struct parser *parser, struct arena *arena, struct script *script);
 
 /* shebang.c: skips the first line when it is one. */
 void shebang_parse(struct parser *parser, struct arena *arena, struct str *body,

@@ -102,18 +102,18 @@ static void loop_parse(struct parser *parser)
 
 /* ---- functions --------------------------------------------------------------------------- */
 
-static struct local *parameter_add(struct parser *parser, struct function *function,
+static void parameter_add(struct parser *parser, struct function *function,
                                    struct str name)
 {
     struct parameter *parameter = fact(parser, sizeof(*parameter));
     parameter->local = local_new(parser, symbol_of(parser, name));
+    parameter->local->parameter = true;
     if (function->last_parameter)
         function->last_parameter->next = parameter;
     else
         function->parameters = parameter;
     function->last_parameter = parameter;
     local_declare(parser, parameter->local);
-    return parameter->local;
 }
 
 /* A name that Lua itself gives a value: self, the old `arg` of functions that take "...". */
@@ -144,7 +144,8 @@ struct function *function_parse(struct parser *parser, bool self)
     struct function *function = fact(parser, sizeof(*function));
     struct local *mark = parser->top;
     function->outer = parser->function;
-    parser->function = function;
+    function->next = parser->functions;
+    parser->function = parser->functions = function;
     if (self)
         implicit_add(parser, STR("self"));
     parameters_parse(parser, function);

@@ -36,6 +36,13 @@ void sources_escape(struct parser *parser, const struct sources *sources)
         }
 }
 
+void functions_open(const struct sources *sources)
+{
+    for (struct source *source = sources->first; source; source = source->next)
+        if (source->kind == SOURCE_FUNCTION)
+            source->function->open = true;
+}
+
 struct sources sources_any(struct parser *parser)
 {
     struct sources sources = {0};

@@ -148,10 +148,10 @@ static void test_glob_hostile(void **state)
         pattern[i] = "a*"[i % 2];
     memset(text, 'a', sizeof(text));
     pattern[sizeof(pattern) - 1] = 'b';
-    uint64_t start = clock_ms();
+    uint64_t start = clock_ns();
     assert_false(
         glob_match((struct str){pattern, sizeof(pattern)}, (struct str){text, sizeof(text)}));
-    assert_true(clock_ms() - start < 5000);
+    assert_true(clock_ns() - start < 5000000000ull);
 }
 
 int main(void)
