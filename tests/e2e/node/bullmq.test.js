@@ -3,6 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { Redis } from 'ioredis';
 import * as bullmq5 from 'bullmq5';
 import * as bullmq6 from 'bullmq6';
 import { eventually } from './lib/process.js';
@@ -187,9 +188,13 @@ for (const { name, bullmq } of libraries) {
       assert.deepEqual(own.errors, []);
     });
 
-    test('FLUSHALL over the connection of a queue is refused', { skip: direct }, async () => {
-      const client = await all.queue('bulk').client;
-      await assert.rejects(client.flushall(), /NOPERM/);
+    test('a queue on a connection of the application, where FLUSHALL is refused', async (t) => {
+      const client = new Redis(world.url(), { maxRetriesPerRequest: null });
+      const queue = new bullmq.Queue('own', { connection: client });
+      t.after(() => queue.close().then(() => client.disconnect()));
+      await queue.add('kept', {});
+      if (!direct) await assert.rejects(client.flushall(), /NOPERM/);
+      assert.equal(await queue.count(), 1);
     });
 
     test('the library reported no error', () => assert.deepEqual(all.errors, []));
