@@ -23,15 +23,14 @@ Growth = namedtuple("Growth", "party clients start connected after_burst")
 
 
 def settled(pid):
-    """Resident memory once it stops falling: buffers go back when the proxy gets to it."""
-    last = resident_kib(pid)
-    for _ in range(20):
-        time.sleep(0.25)
+    """Resident memory once it has not fallen for two seconds: buffers may go back by a timer."""
+    least, since = resident_kib(pid), time.monotonic()
+    while time.monotonic() - since < 2:
+        time.sleep(0.1)
         now = resident_kib(pid)
-        if now >= last:
-            return now
-        last = now
-    return last
+        if now < least:
+            least, since = now, time.monotonic()
+    return least
 
 
 def ping(client):
@@ -81,9 +80,7 @@ def burst(clients):
 def measure_party(binary, party, count):
     with Field(binary, PLACES, names=[party]) as field:
         program = field.programs[party]
-        warm = connect(program.port, 10)  # first-use allocations are not a client's cost
-        burst(warm)
-        for client in warm:
+        for client in connect(program.port, 10):  # what first use allocates is not a client's cost
             client.close()
         start = settled(program.pid)
         clients = connect(program.port, count)
