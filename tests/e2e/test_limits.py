@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from harness.servers import SANITIZED
 from harness.waiting import FACTOR, wait_until
 from harness.wire import Closed, Error, encode
 
@@ -238,6 +239,7 @@ def test_client_idle_timeout(gate_with, store):
         client.close()
 
 
+@pytest.mark.skipif(SANITIZED, reason="sanitizers keep freed memory")
 def test_buffers_are_given_back(gate_with, store):
     gate = gate_with()
 

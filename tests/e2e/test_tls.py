@@ -6,7 +6,6 @@ import pytest
 
 from harness.process import free_port
 from harness.servers import run_binary, section
-from harness.waiting import wait_until
 from harness.wire import Client, Closed
 
 QUICK = {"park-timeout": "200ms", "breaker-probe": "50ms", "dial-rate": "100/s"}
@@ -118,10 +117,9 @@ def tls_gate(start_gate, store, certs):
 
 
 def start_gate_on(start_gate, store, port, proxy, extra=""):
-    """A gate whose own port is not the one it was given: wait on the right one."""
-    gate = start_gate(store, proxy=proxy, extra=extra, wait=False)
+    """A gate with listeners of the test's own, of which port is the plain one."""
+    gate = start_gate(store, proxy=proxy, extra=extra)
     gate.port = port
-    wait_until(gate.accepts, "respgate to accept", 10)
     return gate
 
 
@@ -203,8 +201,7 @@ def test_a_unix_listener(start_gate, store, tmp_path):
         assert client.pipeline("MULTI", "GET k", "EXEC")[-1] == [b"v"]
     assert stat.S_ISSOCK(path.stat().st_mode)
     gate.stop()
-    gate.start(wait=False)  # a socket left behind, or removed, is no obstacle
-    wait_until(gate.accepts, "respgate to accept again", 10)
+    gate.start()  # a socket left behind, or removed, is no obstacle
     with Client(path=path) as client:
         assert client.call("GET k") == b"v"
 
