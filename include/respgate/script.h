@@ -45,11 +45,13 @@ struct script_argument {
 /* One redis.call with one name. A call whose name, or whose first argument behind it, has several
  * literals gives one row for each, so a subcommand is never hidden among others. */
 struct script_call {
-    struct str name; /* as written: any case, perhaps no command at all */
+    struct str name;         /* as written: any case, perhaps no command at all */
+    uint32_t name_argument;  /* n: the name is ARGV[n], so each EVAL is to be judged; name is "" */
+    const struct str *first; /* the first argument, where that is a literal; NULL otherwise */
     uint32_t line;
     uint32_t argc; /* arguments behind the name */
     const struct script_argument *args;
-    bool more; /* any number of arguments follow those: unpack(t), ..., f() */
+    bool more;                   /* any number of arguments follow those: unpack(t), ..., f() */
     struct script_argument rest; /* what each of them can be */
 };
 
@@ -73,7 +75,7 @@ static inline const struct str *script_literal(const struct script_argument *arg
 {
     bool known = !argument->open && argument->count == 1;
     return known && argument->values[0].kind == SCRIPT_LITERAL ? &argument->values[0].literal
-                                                              : NULL;
+                                                               : NULL;
 }
 
 /* The keys of an accepted script's calls that EVAL's own KEYS do not tell. */

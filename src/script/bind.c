@@ -107,7 +107,7 @@ static void arguments_open(const struct arguments *arguments)
         functions_open(&argument->sources);
 }
 
-void bind(struct parser *parser)
+void calls_bind(struct parser *parser)
 {
     for (struct local *local = parser->locals; local; local = local->next) {
         for (struct site *site = local->sites; site; site = site->next)

@@ -16,7 +16,7 @@ struct calling {
 
 static void argument_add(struct parser *parser, struct arguments *arguments, struct sources sources)
 {
-    struct argument *argument = fact(parser, sizeof(*argument));
+    struct argument *argument = fact_new(parser, sizeof(*argument));
     argument->sources = sources;
     if (arguments->last)
         arguments->last->next = argument;
@@ -24,7 +24,7 @@ static void argument_add(struct parser *parser, struct arguments *arguments, str
         arguments->first = argument;
     arguments->last = argument;
     if (++arguments->count > ARGUMENTS_MAX)
-        malformed(parser, "function or expression too complex");
+        parser_malformed(parser, "function or expression too complex");
 }
 
 static void argument_take(struct parser *parser, struct calling *call, struct expr *expr, bool last)
@@ -52,13 +52,13 @@ static void calling_begin(struct parser *parser, struct calling *call)
     if (!call->in_parens) {
         /* f"text" and f{...} */
         if (parser->token.kind != TOKEN_STRING && parser->token.kind != '{')
-            malformed(parser, "arguments are expected");
+            parser_malformed(parser, "arguments are expected");
         call->first = simple_parse(parser);
         call->has_first = true;
         return;
     }
     if (parser->lexer.line != parser->last_line)
-        malformed(parser, "ambiguous syntax (function call x new statement)");
+        parser_malformed(parser, "ambiguous syntax (function call x new statement)");
     token_next(parser);
     if (parser->token.kind == ')')
         return;
@@ -90,7 +90,7 @@ static void calling_take(struct parser *parser, struct calling *call, enum argum
 
 static void call_record(struct parser *parser, uint32_t line, const struct arguments *arguments)
 {
-    struct call *call = fact(parser, sizeof(*call));
+    struct call *call = fact_new(parser, sizeof(*call));
     call->line = line;
     call->arguments = *arguments;
     *parser->call_tail = call;
@@ -100,7 +100,7 @@ static void call_record(struct parser *parser, uint32_t line, const struct argum
 static void site_record(struct parser *parser, struct local *local,
                         const struct arguments *arguments)
 {
-    struct site *site = fact(parser, sizeof(*site));
+    struct site *site = fact_new(parser, sizeof(*site));
     site->arguments = *arguments;
     site->next = local->sites;
     local->sites = site;
@@ -150,9 +150,7 @@ static struct expr global_call(struct parser *parser, const struct global *globa
     case GLOBAL_ITERATOR: return table_call(parser, call, EXPR_ITERATOR);
     case GLOBAL_UNPACK: return table_call(parser, call, EXPR_ELEMENTS);
     case GLOBAL_READER: calling_take(parser, call, ARGUMENTS_TEST); break;
-    case GLOBAL_REDIS:
-        refuse(parser, "redis is used as a value");
-        break;
+    case GLOBAL_REDIS: parser_refuse(parser, "redis is used as a value"); break;
     case GLOBAL_TABLE:
     case GLOBAL_LIBRARY:
     case GLOBAL_FUNCTION: calling_take(parser, call, ARGUMENTS_ESCAPE); break;

@@ -18,20 +18,13 @@ static const struct operator_row {
     uint8_t left, right;
     enum operator_use use;
 } operators[] = {
-    {'+', 6, 6, USE_COMPUTE},
-    {'-', 6, 6, USE_COMPUTE},
-    {'*', 7, 7, USE_COMPUTE},
-    {'/', 7, 7, USE_COMPUTE},
-    {'%', 7, 7, USE_COMPUTE},
-    {'^', 10, 9, USE_COMPUTE},
-    {TOKEN_CONCAT, 5, 4, USE_COMPUTE},
-    {TOKEN_NE, 3, 3, USE_EQUAL},
-    {TOKEN_EQ, 3, 3, USE_EQUAL},
-    {'<', 3, 3, USE_ORDER},
-    {TOKEN_LE, 3, 3, USE_ORDER},
-    {'>', 3, 3, USE_ORDER},
-    {TOKEN_GE, 3, 3, USE_ORDER},
-    {TOKEN_AND, 2, 2, USE_AND},
+    {'+', 6, 6, USE_COMPUTE},          {'-', 6, 6, USE_COMPUTE},
+    {'*', 7, 7, USE_COMPUTE},          {'/', 7, 7, USE_COMPUTE},
+    {'%', 7, 7, USE_COMPUTE},          {'^', 10, 9, USE_COMPUTE},
+    {TOKEN_CONCAT, 5, 4, USE_COMPUTE}, {TOKEN_NE, 3, 3, USE_EQUAL},
+    {TOKEN_EQ, 3, 3, USE_EQUAL},       {'<', 3, 3, USE_ORDER},
+    {TOKEN_LE, 3, 3, USE_ORDER},       {'>', 3, 3, USE_ORDER},
+    {TOKEN_GE, 3, 3, USE_ORDER},       {TOKEN_AND, 2, 2, USE_AND},
     {TOKEN_OR, 1, 1, USE_OR},
 };
 enum { UNARY = 8 };
@@ -44,12 +37,15 @@ static struct expr expr_any(void)
 /* A number as a literal where Redis writes it as an integer. */
 static struct expr expr_number(struct parser *parser, double number)
 {
-    bool plain = number == floor(number) && fabs(number) < 1e15 && !(number == 0 && signbit(number));
+    bool plain =
+        number == floor(number) && fabs(number) < 1e15 && !(number == 0 && signbit(number));
     if (!plain)
         return expr_any();
     const char *text = arena_printf(parser->arena, "%.0f", number);
-    return (struct expr){
-        .form = EXPR_LITERAL, .is_number = true, .number = number, .literal = str_of(text)};
+    return (struct expr){.form = EXPR_LITERAL,
+                         .is_number = true,
+                         .number = number,
+                         .literal = str_of(text)};
 }
 
 static void field_parse(struct parser *parser)
@@ -90,7 +86,7 @@ struct expr name_parse(struct parser *parser)
         return (struct expr){.form = local->caller ? EXPR_CALLER : EXPR_LOCAL, .local = local};
     const struct global *global = global_find(name);
     if (!global) {
-        refuse(parser, "the global '%.*s' is not on the list", name_width(name), name.ptr);
+        parser_refuse(parser, "the global '%.*s' is not on the list", name_width(name), name.ptr);
         return expr_any();
     }
     return (struct expr){.form = EXPR_GLOBAL, .global = global};
@@ -109,7 +105,7 @@ static struct expr redis_member(struct parser *parser, const struct global *redi
     case REDIS_REFUSED:
     case REDIS_UNKNOWN: break;
     }
-    refuse(parser, "redis.%.*s is not on the list", name_width(name), name.ptr);
+    parser_refuse(parser, "redis.%.*s is not on the list", name_width(name), name.ptr);
     return expr_any();
 }
 
@@ -129,7 +125,7 @@ static struct expr field_of(struct parser *parser, struct expr of, const struct 
     } else if (of.form == EXPR_GLOBAL && of.global->kind == GLOBAL_REDIS && named) {
         return redis_member(parser, of.global, key->literal);
     } else if (of.form == EXPR_GLOBAL && of.global->kind == GLOBAL_REDIS) {
-        refuse(parser, "a member of redis is chosen by a computed name");
+        parser_refuse(parser, "a member of redis is chosen by a computed name");
     } else if (of.form == EXPR_GLOBAL) {
         field.base = BASE_GLOBAL;
         field.global = of.global;
@@ -163,7 +159,7 @@ static struct expr prefix_parse(struct parser *parser)
     if (parser->token.kind == TOKEN_NAME)
         return name_parse(parser);
     if (!token_skip(parser, '(')) {
-        malformed(parser, "unexpected symbol");
+        parser_malformed(parser, "unexpected symbol");
         return expr_any();
     }
     struct expr expr = expr_parse(parser);
@@ -205,7 +201,7 @@ struct expr simple_parse(struct parser *parser)
     case TOKEN_FALSE: break;
     case TOKEN_DOTS:
         if (!parser->function->varargs)
-            malformed(parser, "'...' outside a function that takes it");
+            parser_malformed(parser, "'...' outside a function that takes it");
         else
             expr.form = EXPR_VARARG;
         break;
@@ -252,9 +248,7 @@ static struct expr binary_of(struct parser *parser, const struct operator_row *r
         sources = expr_move(parser, left);
         sources_join(&sources, expr_move(parser, right));
         return choice_of(parser, sources);
-    case USE_AND:
-        expr_test(parser, left);
-        return choice_of(parser, expr_move(parser, right));
+    case USE_AND: expr_test(parser, left); return choice_of(parser, expr_move(parser, right));
     case USE_EQUAL:
         expr_test(parser, left);
         expr_test(parser, right);

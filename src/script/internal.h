@@ -25,7 +25,9 @@ enum {
     ARGUMENTS_MAX = 250, /* of one call; Lua has no more registers (MAXSTACK) */
     FACTS_MAX = 1000000, /* sources, arguments, locals: bounds memory at some 100 MB */
     VALUES_MAX = 32,     /* of one local; more count as anything */
-    RESULTS_MAX = 20000, /* calls, arguments and values in the result */
+    RESULTS_MAX = 4096,  /* rows, arguments and values in the result; and one for each */
+    RESULT_BYTES = 4,    /* so many bytes of body */
+    RESULT_TEXT = 32,    /* bytes of a literal that count as a value more */
 };
 
 /* ---- the white list (rules.c) ---- */
@@ -108,7 +110,7 @@ struct local {
     bool changed;           /* an element was assigned through it */
     bool registered;        /* is the callback of a registered function */
     bool parameter;
-    bool followed; /* bind.c: holds functions of which all calls are known */
+    bool followed;          /* bind.c: holds functions of which all calls are known */
     struct sources sources; /* all that is ever assigned to it */
     struct site *sites;     /* calls of it */
     struct values values;   /* what it can hold: solve.c */
@@ -214,6 +216,7 @@ struct parser {
     struct symbol **symbols;
     size_t symbol_count, symbol_room; /* room: a power of two */
     uint64_t seed;
+    size_t results_max;
     struct call *calls, **call_tail;
     bool tampered[TABLE_COUNT]; /* KEYS or ARGV may have been changed */
     /* the first complaint */
@@ -223,10 +226,11 @@ struct parser {
 };
 
 /* Both keep the first complaint, and end the tokens so that every rule comes to its end. */
-void refuse(struct parser *parser, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void malformed(struct parser *parser, const char *reason);
+void parser_refuse(struct parser *parser, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void parser_malformed(struct parser *parser, const char *reason);
 /* Memory of one more fact. */
-void *fact(struct parser *parser, size_t size);
+void *fact_new(struct parser *parser, size_t size);
 
 /* tokens, with one of look-ahead */
 void token_next(struct parser *parser);
@@ -256,10 +260,10 @@ struct function *function_parse(struct parser *parser, bool self);
 
 /* expr.c */
 struct expr expr_parse(struct parser *parser);
-struct expr name_parse(struct parser *parser);                  /* a local or a global */
-struct expr dot_parse(struct parser *parser, struct expr of);   /* at '.': a field */
-struct expr suffixed_parse(struct parser *parser);              /* with fields and calls */
-struct expr simple_parse(struct parser *parser);                /* without operators */
+struct expr name_parse(struct parser *parser);                /* a local or a global */
+struct expr dot_parse(struct parser *parser, struct expr of); /* at '.': a field */
+struct expr suffixed_parse(struct parser *parser);            /* with fields and calls */
+struct expr simple_parse(struct parser *parser);              /* without operators */
 
 /* call.c, register.c: at the arguments */
 struct expr call_parse(struct parser *parser, struct expr callee);
@@ -286,12 +290,12 @@ void sources_escape(struct parser *parser, const struct sources *sources);
 void functions_open(const struct sources *sources); /* those directly among them */
 
 /* bind.c: what is called by whom, so what parameters are given */
-void bind(struct parser *parser);
-/* solve.c: what every local can hold, after bind() */
-void solve(struct parser *parser);
+void calls_bind(struct parser *parser);
+/* solve.c: what every local can hold, after calls_bind() */
+void values_solve(struct parser *parser);
 /* Adds what the sources can be; true when that is more than was there. */
 bool values_merge(struct parser *parser, struct values *values, const struct sources *sources);
-/* result.c: the calls, after solve() */
+/* result.c: the calls, after values_solve() */
 void result_make(struct parser *parser, struct arena *arena, struct script *script);
 
 /* shebang.c: skips the first line when it is one. */

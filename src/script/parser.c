@@ -16,7 +16,7 @@ static void complain(struct parser *parser, enum script_verdict verdict, const c
     parser->has_ahead = false;
 }
 
-void refuse(struct parser *parser, const char *format, ...)
+void parser_refuse(struct parser *parser, const char *format, ...)
 {
     char reason[256];
     va_list args;
@@ -26,15 +26,15 @@ void refuse(struct parser *parser, const char *format, ...)
     complain(parser, SCRIPT_REFUSED, arena_str(parser->arena, str_of(reason)));
 }
 
-void malformed(struct parser *parser, const char *reason)
+void parser_malformed(struct parser *parser, const char *reason)
 {
     complain(parser, SCRIPT_MALFORMED, reason);
 }
 
-void *fact(struct parser *parser, size_t size)
+void *fact_new(struct parser *parser, size_t size)
 {
     if (++parser->facts > FACTS_MAX)
-        refuse(parser, "it is too large to be judged");
+        parser_refuse(parser, "it is too large to be judged");
     return arena_alloc(parser->arena, size);
 }
 
@@ -42,7 +42,7 @@ static void token_read(struct parser *parser, struct token *token)
 {
     lexer_next(&parser->lexer, token);
     if (parser->lexer.error)
-        malformed(parser, parser->lexer.error);
+        parser_malformed(parser, parser->lexer.error);
 }
 
 /* As in Lua, last_line is that of the newest byte read, look-ahead included: whether a '(' stands
@@ -76,14 +76,14 @@ bool token_skip(struct parser *parser, int kind)
 void token_expect(struct parser *parser, int kind, const char *error)
 {
     if (!token_skip(parser, kind))
-        malformed(parser, error);
+        parser_malformed(parser, error);
 }
 
 struct str name_expect(struct parser *parser)
 {
     struct str name = parser->token.text;
     if (parser->token.kind != TOKEN_NAME) {
-        malformed(parser, "a name is expected");
+        parser_malformed(parser, "a name is expected");
         return STR("");
     }
     token_next(parser);
@@ -93,7 +93,7 @@ struct str name_expect(struct parser *parser)
 bool depth_enter(struct parser *parser)
 {
     if (++parser->depth > DEPTH_MAX)
-        malformed(parser, "too many levels of syntax");
+        parser_malformed(parser, "too many levels of syntax");
     return parser->depth <= DEPTH_MAX;
 }
 

@@ -21,21 +21,21 @@ static void callback_take(struct parser *parser, struct expr *callback)
 static void text_expect(struct parser *parser, struct expr *expr)
 {
     if (expr->form != EXPR_LITERAL)
-        refuse(parser, "redis.register_function is given something else than a literal");
+        parser_refuse(parser, "redis.register_function is given something else than a literal");
 }
 
 /* { 'no-writes', 'allow-stale' } */
 static void flags_parse(struct parser *parser)
 {
     if (!token_skip(parser, '{')) {
-        refuse(parser, "the flags of a function are no literal table");
+        parser_refuse(parser, "the flags of a function are no literal table");
         return;
     }
     while (parser->token.kind != '}') {
         struct expr flag = expr_parse(parser);
         text_expect(parser, &flag);
         if (flag.form == EXPR_LITERAL && script_flag_find(flag.literal) == SCRIPT_ALLOW_OOM)
-            refuse(parser, "the flag allow-oom is used");
+            parser_refuse(parser, "the flag allow-oom is used");
         if (!token_skip(parser, ',') && !token_skip(parser, ';'))
             break;
     }
@@ -56,7 +56,8 @@ static void option_parse(struct parser *parser)
     else if (str_equal(name, STR("function_name")) || str_equal(name, STR("description")))
         text_expect(parser, &value);
     else
-        refuse(parser, "redis.register_function is given '%.*s'", name_width(name), name.ptr);
+        parser_refuse(parser, "redis.register_function is given '%.*s'", name_width(name),
+                      name.ptr);
 }
 
 /* At '{'. */

@@ -34,7 +34,7 @@ static const struct global globals[] = {
 static const struct {
     const char *library, *name;
 } readers[] = {
-    {"table", "concat"}, {"table", "getn"},     {"table", "maxn"},
+    {"table", "concat"}, {"table", "getn"},    {"table", "maxn"},
     {"cjson", "encode"}, {"cmsgpack", "pack"},
 };
 

@@ -6,7 +6,8 @@
 
 #include <stdlib.h>
 
-/* Symbols in one slot. Honest bodies have a few; the seed is not known to whoever looks for many. */
+/* Symbols in one slot. Honest bodies have a few; the seed is not known to whoever looks for many.
+ */
 enum { CHAIN_MAX = 64 };
 
 static uint64_t hash_of(uint64_t seed, struct str name)
@@ -44,8 +45,8 @@ struct symbol *symbol_of(struct parser *parser, struct str name)
         if (symbol->hash == hash && str_equal(symbol->name, name))
             return symbol;
     if (length >= CHAIN_MAX)
-        refuse(parser, "its names collide");
-    struct symbol *symbol = fact(parser, sizeof(*symbol));
+        parser_refuse(parser, "its names collide");
+    struct symbol *symbol = fact_new(parser, sizeof(*symbol));
     *symbol = (struct symbol){.next = *slot, .name = name, .hash = hash};
     parser->symbol_count++;
     return *slot = symbol;
@@ -53,7 +54,7 @@ struct symbol *symbol_of(struct parser *parser, struct str name)
 
 struct local *local_new(struct parser *parser, struct symbol *symbol)
 {
-    struct local *local = fact(parser, sizeof(*local));
+    struct local *local = fact_new(parser, sizeof(*local));
     local->symbol = symbol;
     local->next = parser->locals;
     return parser->locals = local;

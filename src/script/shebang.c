@@ -40,9 +40,9 @@ static void flags_take(struct parser *parser, struct str list, struct script *sc
         struct str name = cut(&list, is_comma);
         uint32_t flag = script_flag_find(name);
         if (flag == SCRIPT_ALLOW_OOM)
-            refuse(parser, "the flag allow-oom is used");
+            parser_refuse(parser, "the flag allow-oom is used");
         else if (!flag)
-            malformed(parser, "the shebang has an unknown flag");
+            parser_malformed(parser, "the shebang has an unknown flag");
         else
             script->flags |= flag;
     }
@@ -66,7 +66,7 @@ static void word_take(struct parser *parser, struct arena *arena, struct str wor
              !script->library.ptr && rest.len > 0)
         script->library = (struct str){arena_str(arena, rest), rest.len};
     else
-        malformed(parser, "the shebang has an unknown option");
+        parser_malformed(parser, "the shebang has an unknown option");
 }
 
 void shebang_parse(struct parser *parser, struct arena *arena, struct str *body,
@@ -76,26 +76,26 @@ void shebang_parse(struct parser *parser, struct arena *arena, struct str *body,
     script->shebang = starts(*body, STR("#!"), &line);
     if (!script->shebang) {
         if (parser->kind == SCRIPT_LIBRARY)
-            malformed(parser, "a library begins with #!lua name=NAME");
+            parser_malformed(parser, "a library begins with #!lua name=NAME");
         return;
     }
     const char *end = memchr(body->ptr, '\n', body->len);
     if (!end) {
-        malformed(parser, "the shebang has no end");
+        parser_malformed(parser, "the shebang has no end");
         return;
     }
     line = (struct str){body->ptr, (size_t)(end - body->ptr)};
     for (size_t i = 0; i < line.len; i++)
         if (!is_plain((unsigned char)line.ptr[i]) && !is_blank((unsigned char)line.ptr[i]))
-            refuse(parser, "the shebang has unusual characters");
+            parser_refuse(parser, "the shebang has unusual characters");
     if (!str_equal(cut(&line, is_blank), STR("#!lua")))
-        malformed(parser, "the shebang names another engine than lua");
+        parser_malformed(parser, "the shebang names another engine than lua");
     while (line.len) {
         struct str word = cut(&line, is_blank);
         if (word.len)
             word_take(parser, arena, word, script);
     }
     if (parser->kind == SCRIPT_LIBRARY && !script->library.ptr)
-        malformed(parser, "the library has no name");
+        parser_malformed(parser, "the library has no name");
     *body = (struct str){end, (size_t)(body->ptr + body->len - end)};
 }

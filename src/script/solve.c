@@ -150,7 +150,7 @@ static void tables_check(struct parser *parser)
         }
 }
 
-void solve(struct parser *parser)
+void values_solve(struct parser *parser)
 {
     struct queue queue = {.tail = &queue.first};
     struct local *local;

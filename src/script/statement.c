@@ -10,7 +10,7 @@ struct targets {
 static void target_add(struct parser *parser, struct targets *targets, struct local *local)
 {
     if (targets->count == NAMES_MAX)
-        malformed(parser, "too many names in one statement");
+        parser_malformed(parser, "too many names in one statement");
     else
         targets->locals[targets->count++] = local;
 }
@@ -102,10 +102,9 @@ static void loop_parse(struct parser *parser)
 
 /* ---- functions --------------------------------------------------------------------------- */
 
-static void parameter_add(struct parser *parser, struct function *function,
-                                   struct str name)
+static void parameter_add(struct parser *parser, struct function *function, struct str name)
 {
-    struct parameter *parameter = fact(parser, sizeof(*parameter));
+    struct parameter *parameter = fact_new(parser, sizeof(*parameter));
     parameter->local = local_new(parser, symbol_of(parser, name));
     parameter->local->parameter = true;
     if (function->last_parameter)
@@ -141,7 +140,7 @@ static void parameters_parse(struct parser *parser, struct function *function)
 
 struct function *function_parse(struct parser *parser, bool self)
 {
-    struct function *function = fact(parser, sizeof(*function));
+    struct function *function = fact_new(parser, sizeof(*function));
     struct local *mark = parser->top;
     function->outer = parser->function;
     function->next = parser->functions;
@@ -164,7 +163,7 @@ void body_parse(struct parser *parser)
     token_next(parser);
     block_parse(parser);
     if (parser->token.kind != TOKEN_END)
-        malformed(parser, "'<eof>' is expected");
+        parser_malformed(parser, "'<eof>' is expected");
 }
 
 /* function name.field:method(...) */
@@ -181,7 +180,8 @@ static void function_statement(struct parser *parser)
     if (target.form == EXPR_FIELD)
         expr_change(parser, &target);
     else if (target.form != EXPR_LOCAL)
-        refuse(parser, target.form == EXPR_CALLER ? "redis.call is assigned" : "a global is assigned");
+        parser_refuse(parser, target.form == EXPR_CALLER ? "redis.call is assigned"
+                                                         : "a global is assigned");
     struct expr value = {.form = EXPR_FUNCTION, .function = function_parse(parser, method)};
     if (target.form == EXPR_LOCAL)
         local_assign(parser, target.local, expr_move(parser, &value));
@@ -285,13 +285,13 @@ static void assign_target(struct parser *parser, struct targets *targets, struct
 {
     if (target->parens || target->form == EXPR_CALL || target->form == EXPR_ITERATOR ||
         target->form == EXPR_ELEMENTS)
-        malformed(parser, "syntax error: this cannot be assigned");
+        parser_malformed(parser, "syntax error: this cannot be assigned");
     else if (target->form == EXPR_FIELD)
         expr_change(parser, target);
     else if (target->form == EXPR_CALLER)
-        refuse(parser, "redis.call, or a local that stands for it, is assigned");
+        parser_refuse(parser, "redis.call, or a local that stands for it, is assigned");
     else if (target->form != EXPR_LOCAL)
-        refuse(parser, "a global is assigned");
+        parser_refuse(parser, "a global is assigned");
     target_add(parser, targets, target->form == EXPR_LOCAL ? target->local : NULL);
 }
 
@@ -349,7 +349,7 @@ static bool statement_parse(struct parser *parser)
     case TOKEN_RETURN: return_statement(parser); break;
     case TOKEN_BREAK:
         if (parser->function->loops == 0)
-            malformed(parser, "no loop to break");
+            parser_malformed(parser, "no loop to break");
         break;
     }
     return kind == TOKEN_RETURN || kind == TOKEN_BREAK;

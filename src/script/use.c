@@ -17,7 +17,7 @@ void sources_join(struct sources *to, struct sources from)
 
 void sources_add(struct parser *parser, struct sources *sources, struct source source)
 {
-    struct source *copy = fact(parser, sizeof(*copy));
+    struct source *copy = fact_new(parser, sizeof(*copy));
     *copy = source;
     sources_join(sources, (struct sources){copy, copy});
 }
@@ -54,12 +54,13 @@ struct sources sources_any(struct parser *parser)
 static bool is_value(struct parser *parser, const struct expr *expr)
 {
     if (expr->form == EXPR_CALLER)
-        refuse(parser, "redis.call or pcall is used as a value: it may only be called, handed to "
-                       "pcall, or bound once to a local");
+        parser_refuse(parser,
+                      "redis.call or pcall is used as a value: it may only be called, handed to "
+                      "pcall, or bound once to a local");
     else if (expr->form == EXPR_REGISTER)
-        refuse(parser, "redis.register_function is used as a value");
+        parser_refuse(parser, "redis.register_function is used as a value");
     else if (expr->form == EXPR_GLOBAL && expr->global->kind == GLOBAL_REDIS)
-        refuse(parser, "redis is used as a value");
+        parser_refuse(parser, "redis is used as a value");
     else
         return true;
     return false;
@@ -81,9 +82,10 @@ struct sources expr_elements(struct parser *parser, const struct expr *expr, uin
         sources_add(parser, &sources,
                     (struct source){.kind = SOURCE_ELEMENT, .index = index, .local = expr->local});
     else if (expr->base == BASE_TABLE)
-        sources_add(
-            parser, &sources,
-            (struct source){.kind = SOURCE_TABLE_ELEMENT, .index = index, .table = expr->table});
+        sources_add(parser, &sources,
+                    (struct source){.kind = SOURCE_TABLE_ELEMENT,
+                                    .index = index,
+                                    .table = expr->table});
     else
         return sources_any(parser);
     return sources;
@@ -98,8 +100,7 @@ static struct source source_of(struct parser *parser, struct expr *expr)
     case EXPR_LOCAL:
         expr->local->moves = true;
         return (struct source){.kind = SOURCE_LOCAL, .local = expr->local};
-    case EXPR_FUNCTION:
-        return (struct source){.kind = SOURCE_FUNCTION, .function = expr->function};
+    case EXPR_FUNCTION: return (struct source){.kind = SOURCE_FUNCTION, .function = expr->function};
     case EXPR_VARARG:
         parser->function->varargs->moves = true;
         return (struct source){.kind = SOURCE_LOCAL, .local = parser->function->varargs};
@@ -155,7 +156,9 @@ void expr_change(struct parser *parser, struct expr *field)
     switch (field->base) {
     case BASE_LOCAL: field->local->changed = true; break;
     case BASE_TABLE: parser->tampered[field->table] = true; break;
-    case BASE_GLOBAL: refuse(parser, "a member of '%s' is assigned", field->global->name); break;
+    case BASE_GLOBAL:
+        parser_refuse(parser, "a member of '%s' is assigned", field->global->name);
+        break;
     case BASE_OTHER: break;
     }
 }
@@ -178,8 +181,8 @@ struct sources expr_others(struct parser *parser, const struct expr *expr)
 void local_assign(struct parser *parser, struct local *local, struct sources sources)
 {
     if (local->caller)
-        refuse(parser, "'%.*s' stands for redis.call and is assigned again",
-               name_width(local->symbol->name), local->symbol->name.ptr);
+        parser_refuse(parser, "'%.*s' stands for redis.call and is assigned again",
+                      name_width(local->symbol->name), local->symbol->name.ptr);
     sources_join(&local->sources, sources);
 }
 
