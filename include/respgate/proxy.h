@@ -50,6 +50,7 @@ enum {
     TRAIT_NO_TIMEOUT = 1u << 0, /* scripts, @memory-heavy, blocking: may rightly take long */
     TRAIT_MAY_BLOCK = 1u << 1,  /* ask command_blocks() */
     TRAIT_READ = 1u << 2,       /* may be sent again when its link died */
+    TRAIT_ONE_KEY = 1u << 4,    /* its first argument, and no other: no need to look for keys */
     TRAIT_NAMES = 1u << 3,      /* carries names (consumers, channels): limits_names() */
 };
 
@@ -335,55 +336,57 @@ struct transaction {
 
 struct client {
     struct conn conn;
+    /* What every request touches, side by side. */
     struct worker *worker;
+    struct pool *pool;      /* its class */
+    struct parser *parser;  /* lent while bytes wait */
+    struct req_queue queue; /* in the order of requests; replies leave in this order */
+    size_t queued_bytes;
+    const void *lane; /* where the requests in flight went: a pool or a pinned link */
+    struct transaction *transaction;
+    struct link *pinned;
+    uint32_t pins;
+    int db;
+    uint8_t resp;
+    uint8_t state, wait;
+    bool reply_off, skip_next, skip_this; /* CLIENT REPLY */
+    bool authenticated;                   /* to respgate, when there are [user] sections */
+    bool resume; /* the next turn is for the waiting call, not for the socket */
+    bool eof;    /* the client will send no more */
+    uint16_t last_command;
+    struct call call;
+    uint64_t active;        /* loop ms of its last byte */
+    uint64_t soft_since;    /* loop ms since when output is above the soft limit */
+    uint64_t request_since; /* loop ms when the unfinished request began */
+
     struct list entry;      /* of worker->clients[state] */
     struct list wait_entry; /* of a pool's waiters */
     uint64_t id;
     struct subject subject; /* subject.user points to user_name */
     char *user_name;        /* as logged in; NULL: not */
-    bool user_admin;
     struct identity *identity;
-    struct pool *pool;     /* its class */
-    struct parser *parser; /* lent while bytes wait */
-    struct call call;
-    struct req_queue queue; /* in the order of requests; replies leave in this order */
-    size_t queued_bytes;
-    const void *lane; /* where the requests in flight went: a pool or a pinned link */
-    struct link *pinned;
-    uint32_t pins;
-    struct transaction *transaction;
-    struct subscriptions *subscriptions; /* subscribe.c */
-    uint32_t transaction_serial;
-    uint64_t watched_keys;
-    int64_t redirect; /* CLIENT TRACKING REDIRECT: our id of that client */
-    bool watching;    /* the backend has accepted a WATCH */
-    bool watch_lost;  /* a watched link died: the next EXEC answers nil */
-    int db;
-    uint8_t resp;
-    uint8_t state, wait;
-    bool reply_off, skip_next, skip_this; /* CLIENT REPLY */
-    bool no_evict;
-    bool authenticated; /* to respgate, when there are [user] sections */
-    bool resume;        /* the next turn is for the waiting call, not for the socket */
-    bool is_tls, handshaking;
-    bool eof; /* the client will send no more */
-    uint16_t last_command;
-    char *name, *lib_name, *lib_ver;
-    uint64_t wait_until;
-    uint64_t created, active; /* loop ms */
-    uint64_t request_since;   /* loop ms when the unfinished request began */
-    uint64_t soft_since;      /* loop ms since when output is above the soft limit */
-    struct address door;      /* counted under this address */
-    char *user_counted;       /* and under this user */
+    bool user_admin, no_evict, is_tls, handshaking;
+    struct address door; /* counted under this address */
+    char *user_counted;  /* and under this user */
     uint64_t user_max_pinned;
-    struct pool *wait_pool; /* in whose list of waiters it is */
+    char *name, *lib_name, *lib_ver;
+    uint64_t created; /* loop ms */
+    uint64_t wait_until;
+
+    uint32_t transaction_serial;
+    bool watching;   /* the backend has accepted a WATCH */
+    bool watch_lost; /* a watched link died: the next EXEC answers nil */
+    bool lost_write; /* while a dead link's requests are sorted */
+    uint64_t watched_keys;
+    struct subscriptions *subscriptions; /* subscribe.c */
+    bool tracking;
+    struct span tracking_command; /* to set tracking up again */
+    int64_t redirect;             /* CLIENT TRACKING REDIRECT: our id of that client */
+    struct pool *wait_pool;       /* in whose list of waiters it is */
     uint64_t waiting_since;
     bool pin_multi, pin_full; /* its last try for a pinned link */
     bool restoring;           /* its subscriptions wait for a new link */
-    bool tracking;
-    struct link *pauses;          /* a link that waits until it has taken its output */
-    bool lost_write;              /* while a dead link's requests are sorted */
-    struct span tracking_command; /* to set tracking up again */
+    struct link *pauses;      /* a link that waits until it has taken its output */
 };
 void client_new(struct worker *worker, int fd, bool tls, const struct address *door);
 void client_move(struct client *client, enum client_state state);

@@ -85,6 +85,10 @@ bool name_fold(struct str text, struct name *out)
     if (text.len == 0 || text.len > NAME_MAX_BYTES)
         return false;
     out->len = text.len;
+    if (likely(text.len <= 8)) { /* nearly all names */
+        *out = (struct name){.len = text.len, .word[0] = word_lower(word_load(text.ptr, text.len))};
+        return true;
+    }
     for (size_t i = 0; i < NAME_WORDS; i++) {
         size_t at = i * 8;
         out->word[i] = at < text.len ? word_lower(word_load(text.ptr + at, text.len - at)) : 0;

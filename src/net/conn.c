@@ -213,7 +213,7 @@ ssize_t conn_read(struct conn *conn, char *ptr, size_t len)
         return conn_read_tls(conn, ptr, len);
     ssize_t count;
     do
-        count = read(conn->fd, ptr, len);
+        count = recv(conn->fd, ptr, len, 0);
     while (count < 0 && errno == EINTR);
     if (count > 0)
         return count;
@@ -266,7 +266,7 @@ static ssize_t write_plain(struct conn *conn)
         iov[count++] = (struct iovec){(void *)(uintptr_t)node->span.ptr, node->span.len};
     ssize_t done;
     do
-        done = count == 1 ? write(conn->fd, iov[0].iov_base, iov[0].iov_len)
+        done = count == 1 ? send(conn->fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL)
                           : writev(conn->fd, iov, count);
     while (done < 0 && errno == EINTR);
     return done < 0 && errno == EAGAIN ? 0 : done;

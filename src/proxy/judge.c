@@ -10,6 +10,11 @@ size_t call_keys(struct worker *worker, struct call *call)
     const struct str *argv = call->request.argv;
     size_t argc = call->request.argc;
     call->keys_unknown = false;
+    call->keys = worker->keys;
+    if (likely(worker->snapshot->traits[call->command->id] & TRAIT_ONE_KEY)) {
+        worker->keys[0] = (struct key_ref){.arg = 1, .flags = call->command->specs[0].flags};
+        return call->key_count = argc > 1;
+    }
     call->key_count = command_keys(call->command, argv, argc, worker->keys, worker->key_room,
                                    &call->keys_unknown);
     if (unlikely(call->key_count > worker->key_room)) {

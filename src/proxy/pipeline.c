@@ -113,17 +113,26 @@ static enum step dispatch(struct client *client, struct call *call)
     return SENT;
 }
 
+/* A stage that parks is where the call goes on when client_resume brings it back. */
+#define STAGE(number, function)                                                                    \
+    case number:                                                                                   \
+        call->stage = number;                                                                      \
+        if ((step = function(client, call)) != NEXT)                                               \
+            return step;                                                                           \
+        call->phase = 0; /* a stage's own */                                                       \
+        __attribute__((fallthrough))
+
 enum step pipeline_run(struct client *client)
 {
-    static enum step (*const stages[])(struct client *, struct call *) = {
-        classify, admit, judge, session_run, place, dispatch,
-    };
     struct call *call = &client->call;
-    for (; call->stage < ARRAY_LEN(stages); call->stage++) {
-        enum step step = stages[call->stage](client, call);
-        if (step != NEXT)
-            return step; /* PARKED: client_resume comes back to this very stage */
-        call->phase = 0; /* a stage's own */
+    enum step step;
+    switch (call->stage) {
+        STAGE(0, classify);
+        STAGE(1, admit);
+        STAGE(2, judge);
+        STAGE(3, session_run);
+        STAGE(4, place);
+    case 5: return dispatch(client, call);
     }
-    return SENT;
+    return CLOSED;
 }

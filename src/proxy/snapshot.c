@@ -14,6 +14,11 @@ static uint8_t traits_of(const struct command *command)
         traits |= TRAIT_MAY_BLOCK;
     if ((command->flags & CMD_READONLY) && !(command->classes & CLASS_SCRIPTING))
         traits |= TRAIT_READ;
+    const struct key_spec *spec = command->specs;
+    if (command->spec_count == 1 && spec->begin == BEGIN_INDEX && spec->index == 1 &&
+        spec->find == FIND_RANGE && spec->last == 0 && !(spec->flags & KEY_NOT_KEY) &&
+        !(command->flags & CMD_MOVABLEKEYS))
+        traits |= TRAIT_ONE_KEY;
     if (limits_has_names(command->name))
         traits |= TRAIT_NAMES;
     return traits;

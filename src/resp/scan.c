@@ -166,8 +166,25 @@ static inline const char *scan_type(struct scan *scan, const char *at)
     return at + 1;
 }
 
+/* The reply most replies are: "$64\r\n" and its bytes, whole in the buffer. Its length, or 0 when
+ * it is not that; what is odd about it is for the general path to find. */
+static inline size_t scan_whole_bulk(const char *ptr, size_t len)
+{
+    size_t i = 1, size = 0;
+    if (*ptr != '$' || ptr[1] < '1' || ptr[1] > '9')
+        return 0;
+    for (; i < 8 && ptr[i] >= '0' && ptr[i] <= '9'; i++) /* the caller has 16 bytes */
+        size = size * 10 + (size_t)(ptr[i] - '0');
+    if (i + 2 + size + 2 > len || ptr[i] != '\r' || ptr[i + 1] != '\n')
+        return 0;
+    const char *end = ptr + i + 2 + size;
+    return end[0] == '\r' && end[1] == '\n' ? i + 2 + size + 2 : 0;
+}
+
 enum scan_status scan_feed(struct scan *scan, const char *ptr, size_t len, size_t *used)
 {
+    if (scan->values == 0 && len >= 16 && (*used = scan_whole_bulk(ptr, len)) > 0)
+        return SCAN_END;
     const char *at = ptr, *end = ptr + len;
     if (len > 0 && scan->values == 0)
         scan->values = 1;

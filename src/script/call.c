@@ -102,8 +102,11 @@ static void site_record(struct parser *parser, struct local *local,
 {
     struct site *site = fact_new(parser, sizeof(*site));
     site->arguments = *arguments;
-    site->next = local->sites;
-    local->sites = site;
+    if (local->sites)
+        local->last_site->next = site;
+    else
+        local->sites = site;
+    local->last_site = site;
 }
 
 /* pcall(f, ...) is f(...) for what we follow. */

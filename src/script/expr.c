@@ -2,7 +2,6 @@
 #include "internal.h"
 
 #include <math.h>
-#include <stdio.h>
 
 /* What an operator does with its operands. */
 enum operator_use {
@@ -35,17 +34,13 @@ static struct expr expr_any(void)
 }
 
 /* A number as a literal where Redis writes it as an integer. */
-static struct expr expr_number(struct parser *parser, double number)
+static struct expr expr_number(double number)
 {
     bool plain =
         number == floor(number) && fabs(number) < 1e15 && !(number == 0 && signbit(number));
     if (!plain)
         return expr_any();
-    const char *text = arena_printf(parser->arena, "%.0f", number);
-    return (struct expr){.form = EXPR_LITERAL,
-                         .is_number = true,
-                         .number = number,
-                         .literal = str_of(text)};
+    return (struct expr){.form = EXPR_LITERAL, .is_number = true, .number = number};
 }
 
 static void field_parse(struct parser *parser)
@@ -86,7 +81,7 @@ struct expr name_parse(struct parser *parser)
         return (struct expr){.form = local->caller ? EXPR_CALLER : EXPR_LOCAL, .local = local};
     const struct global *global = global_find(name);
     if (!global) {
-        parser_refuse(parser, "the global '%.*s' is not on the list", name_width(name), name.ptr);
+        parser_refuse(parser, "the global '%s' is not on the list", name_shown(parser, name));
         return expr_any();
     }
     return (struct expr){.form = EXPR_GLOBAL, .global = global};
@@ -105,7 +100,7 @@ static struct expr redis_member(struct parser *parser, const struct global *redi
     case REDIS_REFUSED:
     case REDIS_UNKNOWN: break;
     }
-    parser_refuse(parser, "redis.%.*s is not on the list", name_width(name), name.ptr);
+    parser_refuse(parser, "redis.%s is not on the list", name_shown(parser, name));
     return expr_any();
 }
 
@@ -192,7 +187,7 @@ struct expr simple_parse(struct parser *parser)
 {
     struct expr expr = {.form = EXPR_NOTHING};
     switch (parser->token.kind) {
-    case TOKEN_NUMBER: expr = expr_number(parser, parser->token.number); break;
+    case TOKEN_NUMBER: expr = expr_number(parser->token.number); break;
     case TOKEN_STRING:
         expr = (struct expr){.form = EXPR_LITERAL, .literal = parser->token.text};
         break;
@@ -225,7 +220,7 @@ static struct expr unary_parse(struct parser *parser)
     token_next(parser);
     struct expr operand = expr_sub(parser, UNARY);
     if (op == '-' && operand.is_number)
-        return expr_number(parser, -operand.number);
+        return expr_number(-operand.number);
     if (op == '-')
         expr_escape(parser, &operand);
     else

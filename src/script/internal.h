@@ -110,10 +110,10 @@ struct local {
     bool changed;           /* an element was assigned through it */
     bool registered;        /* is the callback of a registered function */
     bool parameter;
-    bool followed;          /* bind.c: holds functions of which all calls are known */
-    struct sources sources; /* all that is ever assigned to it */
-    struct site *sites;     /* calls of it */
-    struct values values;   /* what it can hold: solve.c */
+    bool followed;                  /* bind.c: holds functions of which all calls are known */
+    struct sources sources;         /* all that is ever assigned to it */
+    struct site *sites, *last_site; /* calls of it */
+    struct values values;           /* what it can hold: solve.c */
     struct source *dependents;
     struct local *next_queued;
     bool queued;
@@ -183,7 +183,7 @@ struct expr {
     enum base_kind base;
     uint8_t table;
     uint32_t index;
-    bool is_number; /* the literal is one: may be negated, may be an index */
+    bool is_number; /* the literal is one: may be negated, may be an index; has no text yet */
     double number;
     struct local *local;
     const struct global *global;
@@ -238,11 +238,8 @@ int token_ahead(struct parser *parser);
 bool token_skip(struct parser *parser, int kind); /* false: it is another one */
 void token_expect(struct parser *parser, int kind, const char *what);
 struct str name_expect(struct parser *parser);
-/* How much of a name is shown in a reason: for "%.*s". */
-static inline int name_width(struct str name)
-{
-    return name.len > 64 ? 64 : (int)name.len;
-}
+/* A name as a reason can show it: short and printable. */
+const char *name_shown(struct parser *parser, struct str name);
 bool depth_enter(struct parser *parser);
 void depth_leave(struct parser *parser);
 

@@ -40,20 +40,18 @@ static bool key_take(struct finder *finder, const struct script_argument *argume
     return true;
 }
 
-/* The call as a request. False: it has arguments that are not known. */
-static bool request_of(const struct script_call *call, struct str *argv, size_t *argc)
+/* The call as a request; returns the number of arguments, the name included. */
+static size_t request_of(const struct script_call *call, struct str *argv)
 {
-    bool known = !call->more;
-    *argc = 0;
-    argv[(*argc)++] = call->name;
+    size_t argc = 0;
+    argv[argc++] = call->name;
     for (uint32_t i = 0; i < call->argc; i++) {
         const struct str *literal = i == 0 ? call->first : script_literal(&call->args[i]);
-        known &= literal != NULL;
-        argv[(*argc)++] = literal ? *literal : unknown;
+        argv[argc++] = literal ? *literal : unknown;
     }
     for (int i = 0; call->more && i < REST_SHOWN; i++)
-        argv[(*argc)++] = unknown;
-    return known;
+        argv[argc++] = unknown;
+    return argc;
 }
 
 /* Whether any word may be an option that says where keys are. The walk through XREAD's options
@@ -69,6 +67,20 @@ static bool keys_by_words(const struct command *command)
     return false;
 }
 
+/* Whether all words are known but those that stand where a key does. */
+static bool words_known(const struct command *command, const struct script_call *call)
+{
+    for (uint32_t i = 0; i < call->argc; i++) {
+        bool key = false;
+        for (size_t s = 0; s < command->spec_count; s++)
+            key |=
+                command->specs[s].begin == BEGIN_INDEX && command->specs[s].index == (int64_t)i + 1;
+        if (!key && !script_literal(&call->args[i]))
+            return false;
+    }
+    return !call->more;
+}
+
 /* False: a key of the call is not known. */
 static bool call_keys(struct finder *finder, const struct script_call *call)
 {
@@ -76,12 +88,11 @@ static bool call_keys(struct finder *finder, const struct script_call *call)
     struct key_ref refs[1 + 256 + REST_SHOWN];
     const struct command *command;
     bool other_keys = false;
-    size_t argc;
     ASSERT(call->argc <= 256);
-    bool known = request_of(call, argv, &argc);
+    size_t argc = request_of(call, argv);
     if (command_lookup(finder->commands, argv, argc, &command) != LOOKUP_FOUND)
         return false;
-    if (!known && keys_by_words(command))
+    if (keys_by_words(command) && !words_known(command, call))
         return false;
     size_t count = command_keys(command, argv, argc, refs, ARRAY_LEN(refs), &other_keys);
     if (other_keys || count > ARRAY_LEN(refs))

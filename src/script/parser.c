@@ -90,6 +90,15 @@ struct str name_expect(struct parser *parser)
     return name;
 }
 
+const char *name_shown(struct parser *parser, struct str name)
+{
+    char *text = arena_str(parser->arena, (struct str){name.ptr, name.len > 64 ? 64 : name.len});
+    for (char *p = text; p < text + (name.len > 64 ? 64 : name.len); p++)
+        if (*p < ' ' || *p > '~')
+            *p = '?';
+    return text;
+}
+
 bool depth_enter(struct parser *parser)
 {
     if (++parser->depth > DEPTH_MAX)

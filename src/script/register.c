@@ -56,8 +56,7 @@ static void option_parse(struct parser *parser)
     else if (str_equal(name, STR("function_name")) || str_equal(name, STR("description")))
         text_expect(parser, &value);
     else
-        parser_refuse(parser, "redis.register_function is given '%.*s'", name_width(name),
-                      name.ptr);
+        parser_refuse(parser, "redis.register_function is given '%s'", name_shown(parser, name));
 }
 
 /* At '{'. */

@@ -69,8 +69,8 @@ bool values_merge(struct parser *parser, struct values *values, const struct sou
     bool news = false;
     for (const struct source *source = sources->first; source; source = source->next)
         switch (source->kind) {
-        case SOURCE_ANY: news |= values_open(values); break;
-        case SOURCE_FUNCTION: break; /* no text, and what it holds is nothing we follow */
+        case SOURCE_ANY:
+        case SOURCE_FUNCTION: news |= values_open(values); break;
         case SOURCE_LITERAL:
         case SOURCE_TABLE:
         case SOURCE_TABLE_ELEMENT: news |= value_add(parser, values, source); break;

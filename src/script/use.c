@@ -4,6 +4,8 @@
  * carry command names (then called with anything), KEYS and ARGV (then perhaps changed). */
 #include "internal.h"
 
+#include <stdio.h>
+
 void sources_join(struct sources *to, struct sources from)
 {
     if (!from.first)
@@ -91,12 +93,22 @@ struct sources expr_elements(struct parser *parser, const struct expr *expr, uin
     return sources;
 }
 
+/* A number's text is made here: most numbers are never moved. */
+static struct str literal_text(struct parser *parser, const struct expr *expr)
+{
+    char number[32];
+    if (!expr->is_number)
+        return symbol_of(parser, expr->literal)->name;
+    int len = snprintf(number, sizeof(number), "%.0f", expr->number);
+    char *text = arena_str(parser->arena, (struct str){number, (size_t)len});
+    return symbol_of(parser, (struct str){text, (size_t)len})->name;
+}
+
 static struct source source_of(struct parser *parser, struct expr *expr)
 {
     switch (expr->form) {
     case EXPR_LITERAL:
-        return (struct source){.kind = SOURCE_LITERAL,
-                               .literal = symbol_of(parser, expr->literal)->name};
+        return (struct source){.kind = SOURCE_LITERAL, .literal = literal_text(parser, expr)};
     case EXPR_LOCAL:
         expr->local->moves = true;
         return (struct source){.kind = SOURCE_LOCAL, .local = expr->local};
@@ -181,8 +193,8 @@ struct sources expr_others(struct parser *parser, const struct expr *expr)
 void local_assign(struct parser *parser, struct local *local, struct sources sources)
 {
     if (local->caller)
-        parser_refuse(parser, "'%.*s' stands for redis.call and is assigned again",
-                      name_width(local->symbol->name), local->symbol->name.ptr);
+        parser_refuse(parser, "'%s' stands for redis.call and is assigned again",
+                      name_shown(parser, local->symbol->name));
     sources_join(&local->sources, sources);
 }
 
