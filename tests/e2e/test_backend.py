@@ -132,6 +132,33 @@ def test_slow_says_so_and_drops_the_late_reply(start_gate, redis):
         assert client.call("GET n") == b"1"
 
 
+def test_a_reply_that_has_begun_is_not_timed_out(start_gate, redis, start_tap):
+    """A large one may take longer than request-timeout; it must not be cut in the middle."""
+    tap = start_tap(redis)
+    gate = start_gate(tap, backend={**QUICK, "request-timeout": "300ms"})
+    value = b"x" * 3_000_000
+    redis.call("SET", "big", value)
+    with gate.client() as client:
+        client.call("PING")
+        gate.wait_log("learned")
+        passed = []
+
+        def first_part_only(data, _):
+            passed.append(len(data))
+            tap.holding = sum(passed) > 100_000 and len(passed) < 1000
+            return data
+        tap.change = first_part_only
+        client.send(encode("GET", "big"))
+        assert client._line() == b"$3000000"
+        wait_until(lambda: tap.holding, "the reply to stop in the middle")
+        time.sleep(0.6)  # no condition to wait for: nothing must happen
+        tap.change = None
+        tap.holding = False
+        same = client._exactly(3_000_002) == value + b"\r\n"
+        assert same
+        client.silent()
+
+
 def test_time_out_of_a_pipeline(start_gate, redis):
     """The clock of a request starts when it is written; each of them gets its error."""
     gate = start_gate(redis, backend={**QUICK, "request-timeout": "150ms"})

@@ -92,7 +92,7 @@ class Client:
                 raise
             data = b""
         if not data:
-            raise Closed(f"closed by the peer, {bytes(self.buffer[self.at:])!r} left over")
+            raise Closed(f"closed by the peer, {bytes(self.buffer[self.at:self.at + 200])!r} left over")
         if self.at == len(self.buffer):
             self.buffer.clear()
             self.at = 0
