@@ -453,6 +453,7 @@ void reply_end(struct link *link);
 /* Transactions (transaction.c). */
 enum step transaction_multi(struct client *client, struct call *call);
 enum step transaction_exec(struct client *client, struct call *call);
+enum step transaction_exec_refused(struct client *client);
 enum step transaction_discard(struct client *client, struct call *call);
 enum step transaction_watch(struct client *client, struct call *call);
 enum step transaction_unwatch(struct client *client, struct call *call);
@@ -484,6 +485,7 @@ void auth_failures_free(struct worker *worker);
 
 /* CLIENT (client_command.c). */
 enum step client_command_run(struct client *client, struct call *call);
+bool client_unblock(struct client *client, bool error); /* false: it was not blocked */
 bool client_command_extra(struct client *client, struct call *call);
 
 /* ---- worker and proxy (worker.c, proxy.c) ---- */
@@ -517,7 +519,7 @@ struct worker {
     uint64_t log_window, log_count; /* refusals logged this second */
     uint64_t trim_at;
     uint64_t commands_asked; /* id of the link that was asked for COMMAND */
-    bool draining, drained;
+    bool draining, unblocked;
     uint64_t drain_until;
     uint64_t stats[STAT_COUNT];
 };

@@ -168,7 +168,7 @@ static void unblock_done(struct req *req, struct link *link, struct str reply)
 }
 
 /* The backend knows the client's pinned link by its own id; it is told on the shared link. */
-static bool client_unblock(struct client *client, bool error)
+bool client_unblock(struct client *client, bool error)
 {
     char id[24];
     struct link *shared = client->pool->shared, *pinned = client->pinned;

@@ -111,6 +111,8 @@ enum step session_run(struct client *client, struct call *call)
     if (likely(!row))
         return session_plain(client, call);
     if (!arity_fits(call->command, call->request.argc)) {
+        if (rows[row].run == transaction_exec)
+            return transaction_exec_refused(client);
         transaction_abort(client);
         client_reply_error(client, "ERR wrong number of arguments for '%s' command",
                            call->command->name);
@@ -158,8 +160,13 @@ static enum step session_aside(struct client *client, struct call *call)
 static enum step session_select(struct client *client, struct call *call)
 {
     int64_t db = 0;
-    if (!str_to_int(call->request.argv[1], &db) || db < INT32_MIN || db > INT32_MAX) {
+    if (!str_to_int(call->request.argv[1], &db)) {
         client_reply_text(client, "-ERR value is not an integer or out of range\r\n");
+        return ANSWERED;
+    }
+    if (db < INT32_MIN || db > INT32_MAX) { /* Redis' words (object.c, getRangeLongFromObject) */
+        client_reply_text(client, "-ERR value is out of range, value must between -2147483648 and "
+                                  "2147483647\r\n");
         return ANSWERED;
     }
     if (db < 0 || db > DB_MAX) {

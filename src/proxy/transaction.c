@@ -158,6 +158,17 @@ static void transaction_drop(struct client *client)
         link_ask(client->pinned, span_copy("*1\r\n$7\r\nDISCARD\r\n", 17), discard_done, NULL);
 }
 
+/* EXEC itself was malformed: as in Redis (server.c, rejectCommand) that ends the transaction. */
+enum step transaction_exec_refused(struct client *client)
+{
+    if (client->transaction)
+        transaction_drop(client);
+    client_reply_text(client, "-EXECABORT Transaction discarded because of: wrong number of "
+                              "arguments for 'exec' command\r\n");
+    client_check_pins(client);
+    return ANSWERED;
+}
+
 enum step transaction_exec(struct client *client, struct call *call)
 {
     struct transaction *transaction = client->transaction;

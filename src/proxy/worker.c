@@ -95,6 +95,8 @@ static bool may_go(const struct client *client)
 
 static void worker_drain_step(struct worker *worker)
 {
+    /* Once: those that block get the nil of a timeout. */
+    bool first = !worker->unblocked;
     bool over = loop_now(&worker->loop) >= worker->drain_until;
     bool empty = true;
     for (int state = 0; state < CLIENT_CLOSED; state++)
@@ -103,12 +105,14 @@ static void worker_drain_step(struct worker *worker)
             empty = false;
             if (over)
                 client_close(client, REASON_DRAIN);
+            else if (first && (client->pins & PIN_BLOCK))
+                client_unblock(client, false);
             else if (may_go(client) || (client->pins & ~(uint32_t)(PIN_MULTI | PIN_WATCH)))
                 client_leave(client, REASON_DRAIN);
         }
+    worker->unblocked = true;
     if (!empty && !over)
         return;
-    worker->drained = true;
     node_close(&worker->node);
     loop_stop(&worker->loop);
 }

@@ -104,7 +104,7 @@ static const struct {
     {"local function f(c) redis.call(c) end", ""},
     {"local function f(c) redis.call(c) end f()", ""},
     {"local function f(c) c = c or 'SET' redis.call(c) end f() f('GET')", "SET GET"},
-    {"local function f(c) redis.call(c) end f(ARGV[3]) f('GET')", "GET ARGV[3]"},
+    {"local function f(c) redis.call(c) end f(ARGV[3]) f('GET')", "ARGV[3] GET"},
     {"redis.call(ARGV[1], KEYS[1])", "ARGV[1]"},
     {"local function f(c, f) redis.call(c) f('FLUSHALL') end f('GET', 1)", "GET"},
 
