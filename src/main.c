@@ -86,13 +86,19 @@ static int read_command_line(int argc, char **argv, struct command_line *line)
     return -1;
 }
 
+static void print_problems(struct problems *problems)
+{
+    if (problems->text.len)
+        fwrite(problems->text.ptr, 1, problems->text.len, stderr);
+    problems_free(problems);
+}
+
 static int print_config(const struct command_line *line)
 {
     struct problems problems = {0};
     struct buf text = {0};
     struct config *config = config_load(line->config, &line->overrides, &problems);
-    fwrite(problems.text.ptr, 1, problems.text.len, stderr);
-    problems_free(&problems);
+    print_problems(&problems);
     if (!config)
         return 1;
     config_print(config, &text);
@@ -104,7 +110,7 @@ static int print_config(const struct command_line *line)
 
 int main(int argc, char **argv)
 {
-    struct command_line line = {0};
+    static struct command_line line; /* its strings live as long as the process */
     struct problems problems = {0};
     int code = read_command_line(argc, argv, &line);
     if (code >= 0)
@@ -112,8 +118,7 @@ int main(int argc, char **argv)
     if (line.print_config)
         return print_config(&line);
     struct snapshot *snapshot = snapshot_load(line.config, &line.overrides, NULL, &problems);
-    fwrite(problems.text.ptr, 1, problems.text.len, stderr);
-    problems_free(&problems);
+    print_problems(&problems);
     if (!snapshot)
         return 1;
     if (line.test) {

@@ -536,6 +536,7 @@ void worker_start(struct worker *worker, struct proxy *proxy, unsigned index);
 void worker_give_client(struct worker *worker, int fd, bool tls, const struct address *door);
 void worker_give_snapshot(struct worker *worker, struct snapshot *snapshot);
 void worker_drain(struct worker *worker);
+void worker_free(struct worker *worker); /* after its thread has ended */
 void worker_identities(struct worker *worker);
 void control_tick(struct worker *worker);
 struct parser *worker_parser(struct worker *worker);
@@ -562,6 +563,8 @@ struct proxy {
     uint64_t refused, refused_logged; /* clients turned away at the door */
     uint64_t reloads, reload_failures;
     uint8_t learned_digest[DIGEST_SIZE]; /* of the COMMAND reply the table was made from */
+    struct command_table **tables; /* learned so far; snapshots and waiting calls point into them */
+    size_t table_count;
     uv_signal_t signals[4];
     bool draining;
     unsigned workers_done;

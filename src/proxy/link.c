@@ -75,6 +75,8 @@ void link_expire(struct link *link, uint64_t now)
 {
     const struct config *config = link_worker(link)->snapshot->config;
     uint64_t limit = config->backend.request_timeout;
+    if (!scan_at_start(&link->scan) && now < link->heard + limit)
+        return; /* a long reply is passing: those behind it are not late yet */
     while (limit && link->expire && link->state == LINK_READY) {
         struct req *req = link->expire;
         if (req->client && !(req->traits & TRAIT_NO_TIMEOUT)) {

@@ -168,6 +168,12 @@ struct learn_mail {
     struct buf reply;
 };
 
+static void proxy_keep_table(struct proxy *proxy, struct command_table *table)
+{
+    proxy->tables = xrealloc(proxy->tables, (proxy->table_count + 1) * sizeof(*proxy->tables));
+    proxy->tables[proxy->table_count++] = table;
+}
+
 /* A table once learned is kept for the life of the process: calls that wait point into it. It is
  * made anew only when the backend's answer differs, so there are as many as there were answers. */
 static void proxy_learned(struct loop *loop, struct mail *mail)
@@ -183,14 +189,16 @@ static void proxy_learned(struct loop *loop, struct mail *mail)
         size_t malformed = 0;
         const struct tree *tree = tree_parse(arena, raw.ptr, raw.len);
         struct command_table *table = tree ? command_table_learn(tree, &malformed) : NULL;
+        if (table)
+            proxy_keep_table(proxy, table);
         struct snapshot *snapshot =
-            table ? snapshot_new(config_hold(proxy->snapshot->config), table, &problems) : NULL;
+            table && !proxy->draining ? snapshot_new(config_hold(proxy->snapshot->config), table, &problems) : NULL;
         memcpy(proxy->learned_digest, digest, DIGEST_SIZE);
         if (snapshot) {
             log_info(NULL, "%zu commands learned from the backend, %zu of its rows not understood",
                      command_count(table) - command_count(command_table_builtin()), malformed);
             proxy_adopt(proxy, snapshot);
-        } else {
+        } else if (!proxy->draining) {
             log_error(NULL, "the backend's COMMAND reply was not understood");
             log_problems(&problems, LOG_ERROR);
         }
@@ -335,6 +343,10 @@ static void proxy_join(struct proxy *proxy)
 
 static void proxy_free(struct proxy *proxy)
 {
+    for (size_t i = 0; i < proxy->listener_count; i++)
+        listener_close(proxy->listeners[i]);
+    for (unsigned i = 0; i < proxy->worker_count; i++)
+        worker_free(&proxy->workers[i]);
     for (size_t i = 0; i < ARRAY_LEN(proxy->signals); i++)
         uv_close((uv_handle_t *)&proxy->signals[i], NULL);
     loop_free(&proxy->loop);
@@ -345,12 +357,17 @@ static void proxy_free(struct proxy *proxy)
     tally_free(proxy->pinned_users);
     free(proxy->listeners);
     free(proxy->workers);
+    for (size_t i = 0; i < proxy->table_count; i++)
+        command_table_free(proxy->tables[i]);
+    free(proxy->tables);
+    chunk_pool_clear();
 }
 
 int proxy_run(struct snapshot *snapshot, const char *config_path,
               const struct config_overrides *overrides)
 {
-    struct proxy proxy = {
+    static struct proxy proxy; /* one process, one proxy */
+    proxy = (struct proxy){
         .snapshot = snapshot,
         .config_path = config_path,
         .overrides = *overrides,
@@ -364,8 +381,11 @@ int proxy_run(struct snapshot *snapshot, const char *config_path,
     proxy_signals(&proxy);
     raise_file_limit(snapshot->config);
     proxy.accept_last = loop_now(&proxy.loop);
-    if (!proxy_listen(&proxy))
+    if (!proxy_listen(&proxy)) {
+        proxy.worker_count = 0;
+        proxy_free(&proxy);
         return 1;
+    }
     proxy.workers = xcalloc(proxy.worker_count, sizeof(*proxy.workers));
     for (unsigned i = 0; i < proxy.worker_count; i++)
         worker_start(&proxy.workers[i], &proxy, i);

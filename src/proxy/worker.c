@@ -207,6 +207,13 @@ static void worker_main(void *arg)
     struct worker *worker = arg;
     loop_run(&worker->loop);
     worker_close_all(worker);
+    chunk_pool_clear();
+    proxy_worker_done(worker);
+}
+
+/* When all threads have ended, for until then letters between them may still arrive. */
+void worker_free(struct worker *worker)
+{
     loop_free(&worker->loop);
     for (unsigned i = 0; i < worker->parser_count; i++)
         parser_free(worker->parsers[i]);
@@ -221,11 +228,9 @@ static void worker_main(void *arg)
     identity_drop(worker->identity_control);
     identity_drop(worker->identity_none);
     chunk_drop(worker->rx);
-    chunk_pool_clear();
     free(worker->scratch);
     free(worker->keys);
     snapshot_drop(worker->snapshot);
-    proxy_worker_done(worker);
 }
 
 void worker_start(struct worker *worker, struct proxy *proxy, unsigned index)

@@ -183,11 +183,13 @@ def test_leaving_inside(connect, store):
     assert store.call("EXISTS evil") == 0
 
 
-def test_the_client_command_inside(client):
-    """What only looks is queued, as direct."""
-    number = client.call("CLIENT ID")
-    assert client.pipeline("MULTI", "CLIENT ID", "CLIENT GETNAME", "EXEC") == [
-        b"OK", b"QUEUED", b"QUEUED", [number, None]]
+@pytest.mark.parametrize("command", ["CLIENT ID", "CLIENT GETNAME", "CLIENT KILL ID 1",
+                                     "CLIENT LIST", "CLIENT SETNAME x"])
+def test_the_client_command_inside(client, command):
+    """The backend would answer for its own connections: refused, and the transaction with it."""
+    assert client.call("MULTI") == b"OK"
+    assert client.call(command).startswith("ERR Command not allowed inside a transaction")
+    assert client.call("EXEC").code == "EXECABORT"
 
 
 def test_select_inside(client):
