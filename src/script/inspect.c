@@ -10,6 +10,10 @@ struct script *script_inspect(struct arena *arena, enum script_kind kind, struct
     parser.seed = (uint64_t)random_below(UINT32_MAX) << 32 | random_below(UINT32_MAX);
     lexer_init(&parser.lexer, parser.arena, STR(""));
 
+    /* Lua looks bytes up in strings, where NUL matches the end: it takes ".\0" for ".." and "1\0+2"
+     * for 1. Nobody needs that. */
+    if (body.len && memchr(body.ptr, 0, body.len))
+        parser_refuse(&parser, "it has a NUL byte");
     shebang_parse(&parser, arena, &body, script);
     if (parser.verdict == SCRIPT_ACCEPTED) {
         lexer_init(&parser.lexer, parser.arena, body);

@@ -2,8 +2,8 @@
  *
  * Every oddity of the original is kept, since a byte read differently here and there is a way
  * around the judgement: escapes are decimal only and \x is an x, "\r\n" and "\n\r" are one newline,
- * [[ inside [[ ]] is an error, and a number takes all letters that follow. Letters are those of
- * the C locale, which Redis keeps for LC_CTYPE.
+ * and a number takes all letters that follow. Letters are those of the C locale, which Redis keeps
+ * for LC_CTYPE. A [[ inside [[ ]] is text; some builds of Lua refuse it, none nests.
  */
 #include "token.h"
 
@@ -108,12 +108,6 @@ static void long_bracket(struct lexer *lexer, long level, struct token *token)
         const char *here = lexer->at;
         switch (peek(lexer, 0)) {
         case -1: fail(lexer, "unfinished long string or comment"); return;
-        case '[':
-            if (bracket_level(lexer) == level && level == 0) {
-                fail(lexer, "nested [[ in a long string or comment");
-                return;
-            }
-            break;
         case ']':
             if (bracket_level(lexer) == level) {
                 lexer->at++;

@@ -62,6 +62,7 @@ static const struct {
     {"--[==\nredis.call('GET')", "GET"},
     {"local x = [[ ]=] ]] redis.call('GET')", "GET"},
     {"local x = [=[ ]] ]=] redis.call('GET')", "GET"},
+    {"local x = [[ [[ ]] redis.call('GET') --]]", "GET"},
     {"local x = '--[[' redis.call('GET') local y = ']]'", "GET"},
     {"local x = \"\\\"\" redis.call('GET') local y = \"\"", "GET"},
     {"local x = '\\\\' redis.call('GET') --'", "GET"},

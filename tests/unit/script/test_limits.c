@@ -60,7 +60,7 @@ static const struct {
     {"local function f(a) ", "redis.call(a) ", "end f('x')", 64 * 1024, NULL},
     {"#!lua ", " ", "\nreturn 1", MEGABYTE, ""},
     {"#!lua flags=", ",", "\nreturn 1", MEGABYTE, "malformed"},
-    {"", "\0", "", 16, "malformed"},
+    {"", "\0", "", 16, "refused"},
 };
 
 static void hostile_sizes(void **state)
