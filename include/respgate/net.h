@@ -138,6 +138,8 @@ struct conn_ops {
     /* The peer failed: the owner must conn_close. Or it sends no more (clean): the owner may write
      * on, and closes when it is done. */
     void (*ended)(struct conn *conn, const char *reason, bool clean);
+    void (*finished)(
+        struct conn *conn);            /* conn_finish: all is written; the owner must conn_close */
     void (*closed)(struct conn *conn); /* last call: the owner frees */
 };
 
@@ -189,7 +191,7 @@ void conn_write_all(struct conn *conn, struct spans *spans); /* spans is empty a
 void conn_pause(struct conn *conn, bool paused);
 /* Another ops->readable next turn, whether or not the socket has something. */
 void conn_again(struct conn *conn);
-/* Ends the connection (ops->ended, clean) once everything queued has reached the kernel. */
+/* Ends the connection (ops->finished) once everything queued has reached the kernel. */
 void conn_finish(struct conn *conn);
 void conn_close(struct conn *conn); /* may be called twice */
 /* Tries to hand to the kernel what waits, now: for a last word before conn_close. */

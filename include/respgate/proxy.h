@@ -125,6 +125,7 @@ struct req {
     size_t size;
     uint32_t expect; /* by kind: confirmations still to come, db of EXEC + 1, TRACKING_ON or OFF */
     uint8_t aux;     /* REQ_SUBSCRIBE: kind of subscription */
+    bool resent;     /* once is enough: it may be what kills links */
     bool begun;      /* part of its reply has left for the client */
     uint16_t command;
     uint8_t kind, state, traits;
@@ -172,6 +173,7 @@ struct pool {
     struct link *shared; /* dialling or ready; NULL: none */
     struct req_queue parked;
     struct list pin_waiters; /* clients, by client.wait_entry */
+    struct list restores;    /* clients whose pinned link died, by client.restore_entry */
     struct list login_waiters;
     struct list idle;  /* warm pinned links, newest first */
     struct list links; /* all links but the idle ones */
@@ -244,11 +246,14 @@ struct link {
     uint8_t login_steps;         /* replies of the login still to come */
     bool dirty;                  /* state a client left on it: needs a reset before anyone else */
     bool frame_error, frame_nil; /* of the reply now passing */
+    bool lied;                   /* closed for what it sent: nothing is sent again on its account */
+    struct address pin_address;  /* counted under this address */
+    char *pin_user;              /* and under this user; NULL: none */
     bool refused, retry_login;   /* of the login under way */
     bool dialing;                /* counted in pool->pin_dialing */
     bool counted;                /* counted in node->ready_links */
     bool monitor;                /* a stream nobody can end */
-    bool impatient;              /* it has waited enough for a slow client during this reply */
+
     uint64_t paused_at;
     struct client *paused_for; /* reading waits for this client to take what it has */
 };
@@ -266,6 +271,7 @@ void link_close(struct link *link, enum reason reason, const char *detail);
 void link_expire(struct link *link, uint64_t now); /* request-timeout */
 void link_reset(struct link *link);                /* RESET and a new login; then pool_link_ready */
 void link_login(struct link *link);
+bool link_may_push(const struct link *link, char type);
 void link_wait_for(struct link *link, struct client *client);
 void link_go_on(struct link *link);
 void link_patience(struct link *link, uint64_t now);
@@ -312,12 +318,14 @@ struct call {
     size_t key_count;
     bool keys_unknown;
     bool active;
-    bool to_pinned; /* goes to the pinned link though its command ends the reason for one */
-    bool selects;   /* a SELECT queued in MULTI */
-    bool throttled; /* its login attempt has waited already */
-    uint8_t stage;  /* where the pipeline goes on */
-    uint8_t kind;   /* enum req_kind, chosen by the session */
-    uint8_t pin;    /* reasons this command adds */
+    bool to_pinned;      /* goes to the pinned link though its command ends the reason for one */
+    bool selects;        /* a SELECT queued in MULTI */
+    bool throttled;      /* its login attempt has waited already */
+    uint8_t stage;       /* where the pipeline goes on */
+    uint64_t generation; /* of the rules it was judged by, */
+    int64_t db;          /* and the db it was judged for */
+    uint8_t kind;        /* enum req_kind, chosen by the session */
+    uint8_t pin;         /* reasons this command adds */
     uint8_t aux;
     uint32_t expect;
     int phase; /* for session handlers that wait and are called again */
@@ -359,8 +367,9 @@ struct client {
     uint64_t soft_since;    /* loop ms since when output is above the soft limit */
     uint64_t request_since; /* loop ms when the unfinished request began */
 
-    struct list entry;      /* of worker->clients[state] */
-    struct list wait_entry; /* of a pool's waiters */
+    struct list entry;         /* of worker->clients[state] */
+    struct list wait_entry;    /* of a pool's waiters */
+    struct list restore_entry; /* of a pool's restores */
     uint64_t id;
     struct subject subject; /* subject.user points to user_name */
     char *user_name;        /* as logged in; NULL: not */
@@ -386,6 +395,7 @@ struct client {
     uint64_t waiting_since;
     bool pin_multi, pin_full; /* its last try for a pinned link */
     bool restoring;           /* its subscriptions wait for a new link */
+    bool impatient;           /* links have waited long enough for it, until its output is empty */
     struct link *pauses;      /* a link that waits until it has taken its output */
 };
 void client_new(struct worker *worker, int fd, bool tls, const struct address *door);
@@ -562,7 +572,6 @@ struct proxy {
     int64_t links[2];                 /* atomic: by role, of all workers */
     uint64_t refused, refused_logged; /* clients turned away at the door */
     uint64_t reloads, reload_failures;
-    uint8_t learned_digest[DIGEST_SIZE]; /* of the COMMAND reply the table was made from */
     struct command_table **tables; /* learned so far; snapshots and waiting calls point into them */
     size_t table_count;
     uv_signal_t signals[4];

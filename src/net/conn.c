@@ -50,7 +50,7 @@ void conn_end(struct conn *conn, const char *reason, bool clean)
 {
     if (conn->state == CONN_CLOSING)
         return;
-    if (clean && !conn->finishing) { /* the owner may still have something to say */
+    if (clean) { /* the owner may still have something to say */
         conn->eof = true;
         conn_watch(conn);
     }
@@ -95,9 +95,21 @@ static void socket_options(int fd)
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 }
 
+/* A backend that is cut off answers neither data nor probes: the kernel gives up after this. */
+static void dialed_options(int fd)
+{
+    unsigned user_timeout = 10 * 1000;
+    int idle = 10, interval = 5, count = 3;
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout, sizeof(user_timeout));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
+}
+
 void conn_connected(struct conn *conn)
 {
     socket_options(conn->fd);
+    dialed_options(conn->fd);
     conn->state = conn->tls ? CONN_HANDSHAKE : CONN_OPEN;
     if (conn->tls) {
         conn->blocked = true; /* the client speaks first: the handshake starts when writable */
@@ -149,6 +161,13 @@ static void conn_handshake(struct conn *conn)
     }
 }
 
+static int socket_error(int fd)
+{
+    int error = 0;
+    socklen_t len = sizeof(error);
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 ? error : errno;
+}
+
 static void conn_event(uv_poll_t *handle, int status, int events)
 {
     struct conn *conn = handle->data;
@@ -162,9 +181,14 @@ static void conn_event(uv_poll_t *handle, int status, int events)
         conn_handshake(conn);
         return;
     }
-    if (status < 0) { /* POLLERR: libuv has stopped watching; the read below tells the reason */
-        events = UV_READABLE;
+    if (status < 0) { /* POLLERR: libuv has stopped watching */
+        int error = socket_error(conn->fd);
         conn->events = 0;
+        if (error || conn->eof) {
+            conn_end(conn, strerror(error ? error : ECONNRESET), false);
+            return;
+        }
+        events = UV_READABLE;
     }
     if ((events & UV_WRITABLE) || (conn->tls_cross && conn->blocked)) {
         conn->tls_cross = false;
@@ -323,7 +347,7 @@ void conn_flush(struct conn *conn)
     }
     conn_watch(conn);
     if (conn->finishing && !conn->out.bytes)
-        conn_end(conn, "finished", true);
+        conn->ops->finished(conn);
 }
 
 void conn_finish(struct conn *conn)

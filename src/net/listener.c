@@ -20,9 +20,22 @@ struct listener {
     struct listen_address address; /* strings copied */
     int fd;
     bool paused;
+    uint64_t log_at; /* loop ms before which failures are not logged again */
     listener_accept *accept;
     void *owner;
 };
+
+/* No more descriptors, most likely: those that wait stay in the backlog until the owner opens the
+ * listener again; trying at once would only fail again. */
+static void listener_failed(struct listener *listener, const char *reason)
+{
+    uint64_t now = uv_now(listener->poll.loop);
+    if (now >= listener->log_at) {
+        listener->log_at = now + 1000;
+        log_error(NULL, "accept on %s: %s (LimitNOFILE?)", listener->address.text, reason);
+    }
+    listener_pause(listener, true);
+}
 
 static void listener_event(uv_poll_t *handle, int status, int events)
 {
@@ -33,7 +46,7 @@ static void listener_event(uv_poll_t *handle, int status, int events)
         int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
             if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-                log_error(NULL, "accept on %s: %s", listener->address.text, strerror(errno));
+                listener_failed(listener, strerror(errno));
             return;
         }
         listener->accept(listener->owner, listener, fd);

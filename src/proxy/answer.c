@@ -119,6 +119,7 @@ void client_reply(struct client *client, const struct buf *reply)
     struct req *req = req_new(client->worker);
     req->state = REQ_DONE;
     req->mute = mute;
+    req->size = reply->len; /* held for the client: counts against max-queued */
     spans_push_copy(&req->reply, reply->ptr, reply->len);
     client_enqueue(client, req);
 }

@@ -151,6 +151,14 @@ static bool user_password_fits(const struct config_user *user, struct str passwo
     return fits;
 }
 
+static struct identity *user_identity(struct worker *worker, const struct config_user *user)
+{
+    if (!user->backend_username && !user->backend_password)
+        return identity_hold(worker->identity_backend);
+    return identity_get(worker, user->backend_username,
+                        str_of(user->backend_password ? user->backend_password : ""));
+}
+
 /* Makes the client that user. False: the user has too many clients. */
 static bool user_login(struct client *client, const struct config_user *user)
 {
@@ -161,11 +169,7 @@ static bool user_login(struct client *client, const struct config_user *user)
         user_forget(client);
         client->user_counted = xstrdup(user->name);
     }
-    struct identity *identity =
-        user->backend_username || user->backend_password
-            ? identity_get(worker, user->backend_username,
-                           str_of(user->backend_password ? user->backend_password : ""))
-            : identity_hold(worker->identity_backend);
+    struct identity *identity = user_identity(worker, user);
     client_set_identity(client, identity, user->name);
     identity_drop(identity);
     client->authenticated = true;
@@ -210,31 +214,34 @@ void auth_initial(struct client *client)
 struct login {
     int resp;
     bool has_auth;
-    struct str username, password; /* username.ptr NULL: AUTH password */
-    const struct str *name;        /* SETNAME */
+    struct str username, password;  /* username.ptr NULL: AUTH password */
+    const struct config_user *user; /* respgate's own, once the password fits */
+    const struct str *name;         /* SETNAME */
 };
 
 enum login_result { LOGIN_OK, LOGIN_PARKED, LOGIN_FAILED };
 
-static enum login_result login_own(struct client *client, struct call *call,
-                                   const struct login *login)
+static enum login_result login_fail(struct client *client, const char *error)
+{
+    client_reply_error(client, "%s", error);
+    return LOGIN_FAILED;
+}
+
+/* respgate's own check. Changes nothing yet: the store may still refuse. */
+static enum login_result login_own(struct client *client, struct call *call, struct login *login)
 {
     const struct config *config = client->worker->snapshot->config;
     if (!login->has_auth)
-        return LOGIN_OK;
+        return client->authenticated ? LOGIN_OK : login_fail(client, hello_noauth);
     if (auth_throttled(client, call))
         return LOGIN_PARKED;
     const struct config_user *user =
         user_find(config, login->username.ptr ? login->username : STR("default"));
     if (!user_password_fits(user, login->password)) {
         auth_failed(client);
-        client_reply_error(client, "%s", wrong_pass);
-        return LOGIN_FAILED;
+        return login_fail(client, wrong_pass);
     }
-    if (!user_login(client, user)) {
-        client_reply_error(client, "ERR max number of clients of this user reached");
-        return LOGIN_FAILED;
-    }
+    login->user = user;
     return LOGIN_OK;
 }
 
@@ -243,6 +250,8 @@ static enum login_result login_own(struct client *client, struct call *call,
 static struct identity *login_identity(struct client *client, const struct login *login)
 {
     char *username = NULL;
+    if (login->user)
+        return user_identity(client->worker, login->user);
     if (!login->has_auth)
         return identity_hold(client->identity);
     if (memchr(login->password.ptr, 0, login->password.len) ||
@@ -258,32 +267,47 @@ static struct identity *login_identity(struct client *client, const struct login
     return identity;
 }
 
-static bool recently_verified(const struct client *client, const struct identity *identity)
+/* Whether the store need not be asked: it accepted this login a moment ago, or it is respgate's own
+ * user, whose links log in by themselves, and the store is known to speak the version asked for. */
+static bool login_known(const struct client *client, const struct login *login,
+                        const struct identity *identity)
 {
-    return identity->verified &&
-           loop_now(&client->worker->loop) < identity->verified + VERIFIED_MS &&
-           client->worker->node.version[0];
+    uint64_t now = loop_now(&client->worker->loop);
+    bool seen = client->worker->node.version[0] != '\0';
+    if (login->user && (seen || login->resp == client->resp))
+        return true;
+    return seen && identity->verified && now < identity->verified + VERIFIED_MS;
 }
 
-/* Moves the client to the class of the login, after the store has accepted it there. */
+/* All at once: who the client is, and the class of links that goes with it. */
+static enum login_result login_apply(struct client *client, const struct login *login,
+                                     struct identity *identity)
+{
+    if (login->user && !user_login(client, login->user))
+        return login_fail(client, "ERR max number of clients of this user reached");
+    if (login->has_auth && !login->user)
+        client_set_identity(client, identity, identity->username ? identity->username : "default");
+    if (client->pins)
+        return LOGIN_OK; /* a HELLO that changes nothing */
+    client->resp = (uint8_t)login->resp;
+    pool_join(client, pool_get(&client->worker->node, client->identity, client->resp, client->db,
+                               client_slot(client)));
+    return LOGIN_OK;
+}
+
 static enum login_result login_store(struct client *client, struct call *call,
                                      const struct login *login)
 {
-    if (login->has_auth && auth_throttled(client, call))
-        return LOGIN_PARKED;
     struct identity *identity = login_identity(client, login);
-    if (!identity) {
-        client_reply_error(client, "%s", wrong_pass);
-        return LOGIN_FAILED;
-    }
+    if (!identity)
+        return login_fail(client, wrong_pass);
     struct pool *pool =
         pool_get(&client->worker->node, identity, login->resp, client->db, client_slot(client));
-    enum pool_answer answer = recently_verified(client, identity) && call->phase == 0
-                                  ? POOL_READY
-                                  : pool_verify(pool, client);
     enum login_result result = LOGIN_FAILED;
-    switch (answer) {
+    bool known = call->phase == 0 && login_known(client, login, identity);
+    switch (known ? POOL_READY : pool_verify(pool, client)) {
     case POOL_WAIT: result = LOGIN_PARKED; break;
+    case POOL_READY: result = login_apply(client, login, identity); break;
     case POOL_REFUSED:
         if (login->has_auth)
             auth_failed(client);
@@ -291,43 +315,28 @@ static enum login_result login_store(struct client *client, struct call *call,
         break;
     case POOL_FULL:
     case POOL_AWAY: client_reply_away(client); break;
-    case POOL_READY:
-        result = LOGIN_OK;
-        if (!login->has_auth)
-            break;
-        client_set_identity(client, identity, identity->username ? identity->username : "default");
-        break;
     }
     identity_drop(identity);
     return result;
 }
 
-static enum login_result login_run(struct client *client, struct call *call,
-                                   const struct login *login)
+static enum login_result login_run(struct client *client, struct call *call, struct login *login)
 {
-    bool own = client->worker->snapshot->config->user_count > 0;
-    if (client->pins && (login->has_auth || login->resp != client->resp)) {
-        client_reply_error(client, "ERR respgate: AUTH and HELLO cannot change a connection that "
-                                   "watches, subscribes or tracks");
-        return LOGIN_FAILED;
+    if (client->queue.head) { /* they run as who the client was; then its pins are settled too */
+        client_wait(client, WAIT_DRAIN);
+        return LOGIN_PARKED;
     }
-    enum login_result result = LOGIN_OK;
-    if (own && call->phase == 0) {
-        result = login_own(client, call, login);
-        if (result == LOGIN_OK && !client->authenticated) {
-            client_reply_error(client, "%s", hello_noauth);
-            result = LOGIN_FAILED;
-        }
+    if (client->pins && (login->has_auth || login->resp != client->resp))
+        return login_fail(client, "ERR respgate: AUTH and HELLO cannot change a connection that "
+                                  "watches, subscribes or tracks");
+    if (client->worker->snapshot->config->user_count) {
+        enum login_result result = login_own(client, call, login);
+        if (result != LOGIN_OK)
+            return result;
+    } else if (login->has_auth && auth_throttled(client, call)) {
+        return LOGIN_PARKED;
     }
-    struct login as_is = {.resp = login->resp};
-    if (result == LOGIN_OK)
-        result = login_store(client, call, own ? &as_is : login);
-    if (result == LOGIN_OK && !client->pins) {
-        client->resp = (uint8_t)login->resp;
-        pool_join(client, pool_get(&client->worker->node, client->identity, client->resp,
-                                   client->db, client_slot(client)));
-    }
-    return result;
+    return login_store(client, call, login);
 }
 
 enum step auth_run(struct client *client, struct call *call)

@@ -137,6 +137,7 @@ void client_close(struct client *client, enum reason reason)
         span_drop(&client->call.request.bytes);
     client->call.active = false;
     pool_forget_waiter(client);
+    list_remove(&client->restore_entry);
     if (client->pinned && client->pins)
         client->pinned->dirty = true; /* in MULTI, watching, subscribed ... */
     client->pins = 0;
@@ -178,15 +179,22 @@ void client_leave(struct client *client, enum reason reason)
         conn_finish(&client->conn);
 }
 
+void client_finished(struct conn *conn)
+{
+    client_close(CONTAINER(conn, struct client, conn), REASON_PEER);
+}
+
 void client_ended(struct conn *conn, const char *reason, bool clean)
 {
     struct client *client = CONTAINER(conn, struct client, conn);
     bool waits_long = client->pins & (PIN_BLOCK | PIN_SUBSCRIBE | PIN_MONITOR | PIN_TRACKING);
-    if (clean && (client->queue.head || client->call.active || client->parser) && !waits_long &&
-        client->state != CLIENT_LEAVING) {
+    if (clean && client->state == CLIENT_LEAVING)
+        return; /* goes when all is written */
+    if (clean && !waits_long &&
+        (client->queue.head || client->call.active || client->parser || conn->out.bytes)) {
         /* "printf ... | nc" closes its side before the replies are there: it still gets them. */
         client->eof = true;
-        conn_pause(conn, true);
+        conn_again(conn);
         return;
     }
     if (!clean)

@@ -267,7 +267,7 @@ static struct round *round_new(struct client *client, enum round_kind kind)
     round->asker = client->worker->index;
     round->client_id = client->id;
     round->kind = kind;
-    round->admin = client->user_admin || !client->worker->snapshot->config->user_count;
+    round->admin = client->user_admin;
     round->user = xstrdup(client->user_name ? client->user_name : "default");
     return round;
 }
@@ -645,5 +645,11 @@ enum step client_command_run(struct client *client, struct call *call)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         if (strcmp(rows[i].command, call->command->name) == 0)
             return rows[i].run(client, call);
+    if (call->command->flags &
+        CMD_LEARNED) { /* of a newer server: what it does is not known here */
+        client_reply_error(client, "ERR respgate: '%s' acts on a connection and is not passed on",
+                           call->command->name);
+        return ANSWERED;
+    }
     return NEXT;
 }

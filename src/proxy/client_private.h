@@ -13,6 +13,7 @@ void handshake_over(struct client *client);
 void client_parser_back(struct client *client);
 void client_freed(struct conn *conn);
 void client_ended(struct conn *conn, const char *reason, bool clean);
+void client_finished(struct conn *conn);
 bool client_has_room(const struct client *client); /* for one more request in flight */
 
 #endif

@@ -44,6 +44,8 @@ static void queue_push(struct req_queue *queue, struct req *req)
 void link_send(struct link *link, struct req *req)
 {
     req->state = REQ_SENT;
+    if (req->kind == REQ_MONITOR)
+        link->monitor = true; /* from here on only a close makes it quiet again */
     req->offset = link->queued;
     req->since = loop_now(link->conn.loop);
     link->queued += req->bytes.len;
@@ -75,18 +77,22 @@ void link_expire(struct link *link, uint64_t now)
 {
     const struct config *config = link_worker(link)->snapshot->config;
     uint64_t limit = config->backend.request_timeout;
-    if (!scan_at_start(&link->scan) && now < link->heard + limit)
-        return; /* a long reply is passing: those behind it are not late yet */
+    if (!scan_at_start(&link->scan))
+        return; /* a reply is passing: it has begun, and those behind it wait for its end; should
+                   the backend fall silent in its middle, links_tick closes the link */
+    bool silent = false;
     while (limit && link->expire && link->state == LINK_READY) {
         struct req *req = link->expire;
+        if (req->client && (req->traits & TRAIT_NO_TIMEOUT) && link->role == LINK_PINNED)
+            break; /* what is behind one's own BLPOP waits for it, not for the backend */
         if (req->client && !(req->traits & TRAIT_NO_TIMEOUT)) {
             if (req->offset + req->size > link->conn.written)
                 req->since = now; /* the clock starts when it is written */
             if (now < req->since + limit)
-                return;
+                break;
+            silent |= link->role == LINK_SHARED && link->heard <= req->since;
             char text[160];
             count(link_worker(link), STAT_REQUEST_TIMEOUTS);
-            node_timed_out(link->pool->node);
             snprintf(text, sizeof(text),
                      "-ERR respgate: no reply from %s in %llu ms, the command may have run\r\n",
                      link->pool->node->name, (unsigned long long)limit);
@@ -94,6 +100,8 @@ void link_expire(struct link *link, uint64_t now)
         }
         link->expire = req->next_link;
     }
+    if (silent)
+        node_timed_out(link->pool->node);
 }
 
 /* ---- reading -----------------------------------------------------------------------------------
@@ -112,15 +120,19 @@ static struct chunk *worker_rx(struct worker *worker)
     return rx;
 }
 
-static bool may_push(const struct link *link)
+/* Whether this frame may be a push or a confirmation. RESP3 marks them; in RESP2 an array on a
+ * subscribed link may be one. */
+bool link_may_push(const struct link *link, char type)
 {
+    if (link->pool->resp == 3)
+        return type == '>';
     return link->subscribed || (link->sent.head && link->sent.head->kind == REQ_SUBSCRIBE);
 }
 
 /* Whether reply_begin can tell what this reply is from the bytes that are there. */
 static bool head_complete(const struct link *link, const char *ptr, size_t len)
 {
-    size_t want = *ptr == '-' ? HEAD_ERROR : *ptr == '>' || may_push(link) ? HEAD_PUSH : HEAD_MIN;
+    size_t want = *ptr == '-' ? HEAD_ERROR : link_may_push(link, *ptr) ? HEAD_PUSH : HEAD_MIN;
     if (len >= want)
         return true;
     if (want == HEAD_MIN)
@@ -187,7 +199,7 @@ static void link_readable(struct conn *conn)
  * at all gets any reply in constant memory, one that does not fills its output limit. */
 void link_wait_for(struct link *link, struct client *client)
 {
-    if (link->impatient || link->paused_for || client->pauses)
+    if (client->impatient || link->paused_for || client->pauses)
         return;
     link->paused_for = client;
     client->pauses = link;
@@ -208,7 +220,7 @@ void link_patience(struct link *link, uint64_t now)
 {
     if (!link->paused_for || now < link->paused_at + PATIENCE_MS)
         return;
-    link->impatient = true; /* until this reply has passed */
+    link->paused_for->impatient = true; /* until it has taken all it has */
     link_go_on(link);
 }
 
@@ -317,6 +329,7 @@ void link_close(struct link *link, enum reason reason, const char *detail)
         count(worker, STAT_LINKS_FAILED);
     __atomic_fetch_sub(&worker->proxy->links[link->role], 1, __ATOMIC_RELAXED);
     link->state = LINK_CLOSED;
+    link->lied = reason == REASON_GARBAGE || reason == REASON_UNASKED;
     list_remove(&link->entry);
     link_go_on(link);
     span_drop(&link->carry);

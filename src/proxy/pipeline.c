@@ -12,6 +12,8 @@
 
 #include "respgate/proxy.h"
 
+enum { STAGE_SESSION = 3 }; /* what comes before it is without effect on the client */
+
 static enum step classify(struct client *client, struct call *call)
 {
     const struct snapshot *snapshot = client->worker->snapshot;
@@ -38,11 +40,18 @@ static enum step admit(struct client *client, struct call *call)
     return ANSWERED;
 }
 
+/* Where its next command runs. */
+static int64_t client_db(const struct client *client)
+{
+    return client->transaction ? client->transaction->db : client->db;
+}
+
 static enum step judge(struct client *client, struct call *call)
 {
     struct buf refusal = {0};
-    if (likely(judge_call(client, call, client->transaction ? client->transaction->db : client->db,
-                          &refusal)))
+    call->generation = client->worker->snapshot->generation;
+    call->db = client_db(client);
+    if (likely(judge_call(client, call, call->db, &refusal)))
         return NEXT;
     transaction_abort(client);
     client_reply_error(client, "%.*s", (int)refusal.len, refusal.ptr);
@@ -56,6 +65,28 @@ static bool call_pinned(const struct client *client, const struct call *call)
     return (client->pins & ~(uint32_t)PIN_BLOCK) || call->pin || call->to_pinned;
 }
 
+/* A backend that takes no more bytes holds its clients up, and after park-timeout they get an
+ * error: what waits for it in memory is bounded by park-limit and one request. */
+static enum step place_shared(struct client *client, struct call *call)
+{
+    const struct config *config = client->worker->snapshot->config;
+    const struct link *link = client->pool->shared;
+    uint64_t now = loop_now(&client->worker->loop);
+    if (likely(!link || link->conn.out.bytes <= config->backend.park_limit))
+        return NEXT;
+    if (call->phase == 0) {
+        call->phase = 1;
+        client->waiting_since = now;
+    }
+    if (now >= client->waiting_since + config->backend.park_timeout) {
+        client_reply_away(client);
+        return ANSWERED;
+    }
+    client->wait_until = now;
+    client_wait(client, WAIT_TIME); /* until the next tick */
+    return PARKED;
+}
+
 /* The link the request goes to. A request never overtakes an earlier one of its client: when
  * those are on another link, it waits until they are answered. */
 static enum step place(struct client *client, struct call *call)
@@ -66,7 +97,9 @@ static enum step place(struct client *client, struct call *call)
         client_wait(client, WAIT_DRAIN);
         return PARKED;
     }
-    if (!pinned || client->pinned)
+    if (!pinned)
+        return place_shared(client, call);
+    if (client->pinned)
         return NEXT;
     enum pool_answer answer = pool_pin(client->pool, client, call->pin & (PIN_MULTI | PIN_WATCH));
     switch (answer) {
@@ -95,8 +128,11 @@ static enum step dispatch(struct client *client, struct call *call)
     bool pinned = call_pinned(client, call);
     client->pins |= call->pin;
     client_enqueue(client, req);
+    /* What changes a connection's state must never meet the shared one. */
+    ASSERT(pinned ? client->pinned != NULL
+                  : req->kind == REQ_FORWARD || req->kind == REQ_QUEUED ||
+                        req->kind == REQ_SUBSCRIBE || req->kind == REQ_TRACKING);
     if (pinned) {
-        ASSERT(client->pinned);
         client->lane = client->pinned;
         link_send(client->pinned, req);
         return SENT;
@@ -122,15 +158,32 @@ static enum step dispatch(struct client *client, struct call *call)
         call->phase = 0; /* a stage's own */                                                       \
         __attribute__((fallthrough))
 
+/* While a call waited the rules may have changed, or the db, by an EXEC before it: then it is
+ * judged anew, from the start. */
+static void call_freshen(struct client *client, struct call *call)
+{
+    if (call->stage < STAGE_SESSION ||
+        (call->generation == client->worker->snapshot->generation && call->db == client_db(client)))
+        return;
+    if (call->kind == REQ_MULTI)
+        transaction_end(client);
+    if (call->kind == REQ_WATCH)
+        client->watched_keys -= call->request.argc - 1;
+    struct request request = call->request;
+    *call = (struct call){.request = request, .active = true};
+}
+
 enum step pipeline_run(struct client *client)
 {
     struct call *call = &client->call;
     enum step step;
+    if (unlikely(call->stage))
+        call_freshen(client, call);
     switch (call->stage) {
         STAGE(0, classify);
         STAGE(1, admit);
         STAGE(2, judge);
-        STAGE(3, session_run);
+        STAGE(STAGE_SESSION, session_run);
         STAGE(4, place);
     case 5: return dispatch(client, call);
     }

@@ -44,6 +44,7 @@ struct pool *pool_get(struct node *node, struct identity *identity, int resp, in
     pool->slot = slot;
     pool->unused = loop_now(&node->worker->loop);
     list_init(&pool->pin_waiters);
+    list_init(&pool->restores);
     list_init(&pool->login_waiters);
     list_init(&pool->idle);
     list_init(&pool->links);
@@ -64,12 +65,18 @@ void pool_join(struct client *client, struct pool *pool)
 
 static bool pool_idle(const struct pool *pool)
 {
+    list_each (it, &pool->links) {
+        const struct link *link = CONTAINER(it, struct link, entry);
+        if (link->owner || link->sent.head)
+            return false;
+    }
     return pool->clients == 0 && !pool->parked.head && list_empty(&pool->login_waiters) &&
-           list_empty(&pool->pin_waiters);
+           list_empty(&pool->pin_waiters) && list_empty(&pool->restores);
 }
 
 static void pool_free(struct pool *pool)
 {
+    ASSERT(!pool->parked.head);
     list_remove(&pool->node_entry);
     identity_drop(pool->identity);
     free(pool);
@@ -106,6 +113,8 @@ static size_t waiters_count(const struct pool *pool)
     size_t n = 0;
     list_each (it, &pool->pin_waiters)
         n++;
+    list_each (had, &pool->restores)
+        n++;
     return n;
 }
 
@@ -132,14 +141,27 @@ static bool pin_take(struct pool *pool, const struct client *client, bool for_mu
     return false;
 }
 
-static void pin_give(struct client *client)
+/* Under the names it was taken: the client may have logged in as another since. */
+static void pin_give(struct proxy *proxy, const struct address *address, const char *user)
 {
-    struct proxy *proxy = client->worker->proxy;
     char room[24];
-    tally_remove(proxy->pinned_addresses, address_key(&client->subject.address, room));
-    if (client->user_counted)
-        tally_remove(proxy->pinned_users, str_of(client->user_counted));
+    tally_remove(proxy->pinned_addresses, address_key(address, room));
+    if (user)
+        tally_remove(proxy->pinned_users, str_of(user));
     __atomic_sub_fetch(&proxy->pinned, 1, __ATOMIC_RELAXED);
+}
+
+static void pin_give_back(const struct client *client)
+{
+    pin_give(client->worker->proxy, &client->subject.address, client->user_counted);
+}
+
+static void link_pin_end(struct link *link)
+{
+    pin_give(link->pool->node->worker->proxy, &link->pin_address, link->pin_user);
+    free(link->pin_user);
+    link->pin_user = NULL;
+    link->owner = NULL;
 }
 
 /* One dial for each client that waits, less those under way. */
@@ -160,8 +182,6 @@ enum pool_answer pool_verify(struct pool *pool, struct client *client)
 {
     if (pool->shared && pool->shared->state == LINK_READY)
         return pool->noauth && (pool->resp == 3 || pool->db) ? POOL_REFUSED : POOL_READY;
-    if (client->restoring)
-        return POOL_AWAY; /* it waits for a link already */
     if (pool->node->db_limit && pool->db >= pool->node->db_limit) {
         snprintf(pool->refusal, sizeof(pool->refusal), "%s", db_out_of_range);
         return POOL_REFUSED;
@@ -185,6 +205,8 @@ static void pool_hand(struct client *client, struct link *link)
     list_remove(&link->entry);
     list_append(&pool->links, &link->entry);
     link->owner = client;
+    link->pin_address = client->subject.address;
+    link->pin_user = client->user_counted ? xstrdup(client->user_counted) : NULL;
     link->dirty = false;
     client->pinned = link;
     count(pool->node->worker, STAT_PINS);
@@ -212,14 +234,12 @@ enum pool_answer pool_pin(struct pool *pool, struct client *client, bool for_mul
         return POOL_READY;
     }
     if (!client->pin_full)
-        pin_give(client); /* taken again when there is a link */
+        pin_give_back(client); /* taken again when there is a link */
     if (pool->node->breaker_open)
         return POOL_AWAY;
     client->call.phase = 1;
-    if (!client->restoring) { /* then it is on the list already */
-        list_append(&pool->pin_waiters, &client->wait_entry);
-        client->wait_pool = pool;
-    }
+    list_append(&pool->pin_waiters, &client->wait_entry);
+    client->wait_pool = pool;
     client->waiting_since = now_ms(pool);
     client_wait(client, WAIT_PIN);
     pool_want_pinned(pool);
@@ -229,12 +249,9 @@ enum pool_answer pool_pin(struct pool *pool, struct client *client, bool for_mul
 /* A link for a client whose pinned one died, as soon as there is one. */
 void pool_restore(struct client *client)
 {
-    struct pool *pool = client->pool;
-    list_append(&pool->pin_waiters, &client->wait_entry);
-    client->wait_pool = pool;
-    client->waiting_since = now_ms(pool);
+    list_append(&client->pool->restores, &client->restore_entry);
     client->pin_multi = client->pin_full = false;
-    pool_want_pinned(pool);
+    pool_want_pinned(client->pool);
 }
 
 void pool_forget_waiter(struct client *client)
@@ -246,24 +263,38 @@ void pool_forget_waiter(struct client *client)
 static void waiter_go(struct client *client)
 {
     pool_forget_waiter(client);
-    if (client->restoring)
-        subscriptions_restore(client);
     client_resume(client);
 }
 
-/* Hands warm links to those that wait longest. */
+/* A warm link for this client, if there is one and it may have it. */
+static bool pin_serve(struct pool *pool, struct client *client)
+{
+    struct link *link = pool_warm(pool);
+    if (!link)
+        return false;
+    client->pin_full = !pin_take(pool, client, client->pin_multi);
+    if (!client->pin_full)
+        pool_hand(client, link);
+    return !client->pin_full;
+}
+
+/* Hands warm links to those that wait: first to those that had one, then by age. One that may use
+ * the last fifth can be behind one that may not. */
 static void pool_serve_pins(struct pool *pool)
 {
+    list_each_safe (had, &pool->restores) {
+        struct client *client = CONTAINER(had, struct client, restore_entry);
+        if (!pin_serve(pool, client))
+            continue;
+        list_remove(&client->restore_entry);
+        subscriptions_restore(client);
+        if (client->wait == WAIT_PIN)
+            waiter_go(client);
+    }
     list_each_safe (it, &pool->pin_waiters) {
         struct client *client = CONTAINER(it, struct client, wait_entry);
-        struct link *link = pool_warm(pool);
-        if (!link)
-            return;
-        client->pin_full = !pin_take(pool, client, client->pin_multi);
-        if (client->pin_full)
-            continue; /* one that may use the last fifth can be behind it */
-        pool_hand(client, link);
-        waiter_go(client);
+        if (!client->restoring && pin_serve(pool, client))
+            waiter_go(client);
     }
 }
 
@@ -287,8 +318,7 @@ void pool_unpin(struct client *client)
     client->pinned = NULL;
     if (!link)
         return;
-    link->owner = NULL;
-    pin_give(client);
+    link_pin_end(link);
     if (link->state != LINK_READY)
         return;
     bool blocked = false;
@@ -471,7 +501,7 @@ static bool may_resend(const struct link *link, const struct req *req)
         return false;
     if (req->offset >= link->conn.written)
         return true; /* no byte of it has left */
-    return (req->traits & TRAIT_READ) && !req->client->lost_write;
+    return (req->traits & TRAIT_READ) && !req->client->lost_write && !req->resent && !link->lied;
 }
 
 static void req_lost(struct link *link, struct req *req)
@@ -509,6 +539,7 @@ static void sent_lost(struct link *link)
             continue;
         }
         count(pool->node->worker, STAT_REQUESTS_RESENT);
+        req->resent |= req->offset < link->conn.written; /* once: it may be what kills links */
         spans_clear(&req->reply);
         if (again.tail)
             again.tail->next_link = req;
@@ -541,10 +572,9 @@ void pool_link_gone(struct link *link, bool expected, const char *reason)
         pool->node->ready_links--;
     if (!expected)
         node_failed(pool->node, reason);
-    link->owner = NULL;
     if (owner) {
         owner->pinned = NULL;
-        pin_give(owner);
+        link_pin_end(link);
     }
     sent_lost(link);
     if (owner && owner->state != CLIENT_CLOSED)
@@ -585,7 +615,7 @@ static void links_tick(struct pool *pool, uint64_t now)
 static bool pins_full(struct client *client)
 {
     if (client->pin_full && pin_take(client->wait_pool, client, client->pin_multi)) {
-        pin_give(client);
+        pin_give_back(client);
         client->pin_full = false;
     }
     return client->pin_full;
@@ -601,10 +631,7 @@ static void waiters_expire(struct list *waiters, uint64_t now, uint64_t limit, b
             continue;
         if (now < client->waiting_since + limit)
             continue;
-        if (!client->restoring)
-            waiter_go(client);
-        else if (client->wait == WAIT_PIN)
-            client_resume(client); /* its command is answered; it goes on waiting for a link */
+        waiter_go(client);
     }
 }
 

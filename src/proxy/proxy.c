@@ -168,43 +168,54 @@ struct learn_mail {
     struct buf reply;
 };
 
-static void proxy_keep_table(struct proxy *proxy, struct command_table *table)
+/* Rows come in any order, so a restarted server is no news. */
+static bool same_commands(const struct command_table *a, const struct command_table *b)
 {
-    proxy->tables = xrealloc(proxy->tables, (proxy->table_count + 1) * sizeof(*proxy->tables));
-    proxy->tables[proxy->table_count++] = table;
+    if (command_count(a) != command_count(b))
+        return false;
+    for (size_t i = command_count(command_table_builtin()); i < command_count(a); i++) {
+        const struct command *one = command_by_id(a, i);
+        const struct command *other = command_by_name(b, str_of(one->name));
+        if (!other || other->arity != one->arity || other->flags != one->flags ||
+            other->classes != one->classes)
+            return false;
+    }
+    return true;
 }
 
-/* A table once learned is kept for the life of the process: calls that wait point into it. It is
- * made anew only when the backend's answer differs, so there are as many as there were answers. */
+/* A table once learned is kept for the life of the process, for calls that wait point into it. */
+static void proxy_adopt_table(struct proxy *proxy, struct command_table *table)
+{
+    struct problems problems = {0};
+    proxy->tables = xrealloc(proxy->tables, (proxy->table_count + 1) * sizeof(*proxy->tables));
+    proxy->tables[proxy->table_count++] = table;
+    struct snapshot *snapshot =
+        snapshot_new(config_hold(proxy->snapshot->config), table, &problems);
+    if (snapshot)
+        proxy_adopt(proxy, snapshot);
+    else
+        log_problems(&problems, LOG_ERROR);
+    problems_free(&problems);
+}
+
 static void proxy_learned(struct loop *loop, struct mail *mail)
 {
     struct proxy *proxy = CONTAINER(loop, struct proxy, loop);
     struct learn_mail *letter = CONTAINER(mail, struct learn_mail, mail);
-    uint8_t digest[DIGEST_SIZE];
-    struct str raw = buf_view(&letter->reply);
-    digest_parts(&raw, 1, digest);
-    if (!digest_equal(digest, proxy->learned_digest, DIGEST_SIZE)) {
-        struct arena *arena = arena_new();
-        struct problems problems = {0};
-        size_t malformed = 0;
-        const struct tree *tree = tree_parse(arena, raw.ptr, raw.len);
-        struct command_table *table = tree ? command_table_learn(tree, &malformed) : NULL;
-        if (table)
-            proxy_keep_table(proxy, table);
-        struct snapshot *snapshot =
-            table && !proxy->draining ? snapshot_new(config_hold(proxy->snapshot->config), table, &problems) : NULL;
-        memcpy(proxy->learned_digest, digest, DIGEST_SIZE);
-        if (snapshot) {
-            log_info(NULL, "%zu commands learned from the backend, %zu of its rows not understood",
-                     command_count(table) - command_count(command_table_builtin()), malformed);
-            proxy_adopt(proxy, snapshot);
-        } else if (!proxy->draining) {
-            log_error(NULL, "the backend's COMMAND reply was not understood");
-            log_problems(&problems, LOG_ERROR);
-        }
-        problems_free(&problems);
-        arena_free(arena);
-    }
+    struct arena *arena = arena_new();
+    size_t malformed = 0;
+    const struct tree *tree = tree_parse(arena, letter->reply.ptr, letter->reply.len);
+    struct command_table *table = tree ? command_table_learn(tree, &malformed) : NULL;
+    if (!table)
+        log_error(NULL, "the backend's COMMAND reply was not understood");
+    else
+        log_info(NULL, "%zu commands learned from the backend, %zu of its rows not understood",
+                 command_count(table) - command_count(command_table_builtin()), malformed);
+    if (table && (proxy->draining || same_commands(table, proxy->snapshot->commands)))
+        command_table_free(table);
+    else if (table)
+        proxy_adopt_table(proxy, table);
+    arena_free(arena);
     buf_free(&letter->reply);
     free(letter);
 }

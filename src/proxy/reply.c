@@ -21,7 +21,7 @@ void reply_begin(struct link *link, const char *ptr, size_t len)
     struct req *req = link->sent.head;
     link->frame_error = *ptr == '-';
     link->frame_nil = *ptr == '_' || (len >= 3 && ptr[1] == '-' && *ptr == '*');
-    if (*ptr == '>' || link->subscribed || (req && req->kind == REQ_SUBSCRIBE))
+    if (link_may_push(link, *ptr))
         link->frame = (uint8_t)subscribe_frame(link, ptr, len);
     else if (!req && link->owner && (link->owner->pins & PIN_MONITOR) && *ptr == '+')
         link->frame = FRAME_PUSH;
@@ -123,8 +123,10 @@ static void kind_done(struct link *link, struct client *client, const struct req
     case REQ_BLOCK: client->pins &= ~(uint32_t)PIN_BLOCK; return;
     case REQ_SUBSCRIBE: subscribe_done(client); return;
     case REQ_MONITOR:
-        if (link->frame_error)
+        if (link->frame_error) {
             client->pins &= ~(uint32_t)PIN_MONITOR;
+            link->monitor = false;
+        }
         return;
     case REQ_TRACKING: tracking_done(client, link, req); return;
     case REQ_KIND_COUNT: return;
@@ -139,7 +141,8 @@ void reply_end(struct link *link)
     if (req->kind == REQ_SUBSCRIBE && subscribe_more(link, req))
         return;
     sent_pop(link);
-    link->impatient = false;
+    if (link->role == LINK_PINNED && link->expire)
+        link->expire->since = loop_now(link->conn.loop); /* its turn begins now */
     struct client *client = req->client;
     if (req->kind == REQ_INTERNAL) {
         internal_done(link, req);

@@ -173,6 +173,10 @@ static enum step session_select(struct client *client, struct call *call)
         client_reply_text(client, "-ERR DB index is out of range\r\n");
         return ANSWERED;
     }
+    if (client->restoring) { /* its own link is of the old class still */
+        client_reply_away(client);
+        return ANSWERED;
+    }
     struct pool *pool = pool_get(&client->worker->node, client->identity, client->resp, (int)db,
                                  client_slot(client));
     switch (pool_verify(pool, client)) {
@@ -217,6 +221,8 @@ static enum step session_reset(struct client *client, struct call *call)
     }
     (void)call;
     transaction_end(client);
+    list_remove(&client->restore_entry);
+    client->restoring = false;
     client->pins = 0;
     client->watch_lost = client->tracking = client->no_evict = false;
     client->watched_keys = 0;

@@ -92,13 +92,24 @@ static int subscribe_kind(const char *name, bool *leaves)
     return -1;
 }
 
+/* Those there are, and those asked for. */
+static size_t subscriptions_coming(const struct client *client)
+{
+    size_t coming = subscriptions_count(client, -1);
+    const struct req *req = client->pinned ? client->pinned->sent.head : NULL;
+    for (; req; req = req->next_link)
+        if (req->kind == REQ_SUBSCRIBE)
+            coming += req->expect;
+    return coming;
+}
+
 enum step subscribe_run(struct client *client, struct call *call)
 {
     bool leaves = false;
     int kind = subscribe_kind(call->command->name, &leaves);
     uint64_t limit = client->worker->snapshot->config->proxy.max_subscriptions;
     size_t channels = call->request.argc - 1;
-    if (!leaves && limit && subscriptions_count(client, -1) + channels > limit) {
+    if (!leaves && limit && subscriptions_coming(client) + channels > limit) {
         client_reply_error(client, "ERR respgate: more than %llu subscriptions (max-subscriptions)",
                            (unsigned long long)limit);
         return ANSWERED;
@@ -231,12 +242,15 @@ static void restore_kind(struct client *client, int kind)
 
 void subscriptions_restore(struct client *client)
 {
+    static const char no_touch[] = "*3\r\n$6\r\nCLIENT\r\n$8\r\nNO-TOUCH\r\n$2\r\nON\r\n";
     client->restoring = false;
     if (!client->pinned)
         return;
     if (client->tracking_command.ptr)
         restore_send(client, span_copy(client->tracking_command.ptr, client->tracking_command.len),
                      0);
+    if (client->pins & PIN_NO_TOUCH)
+        restore_send(client, span_copy(no_touch, sizeof(no_touch) - 1), 0);
     for (int kind = 0; kind < 3; kind++)
         restore_kind(client, kind);
     log_info(client_who(client), "subscriptions and tracking set up again on a new link");

@@ -24,8 +24,12 @@ void transaction_abort(struct client *client)
 
 enum step transaction_multi(struct client *client, struct call *call)
 {
+    if (client->transaction && client->transaction->lost) { /* Redis' words (multi.c) */
+        client_reply_text(client, "-ERR MULTI calls can not be nested\r\n");
+        return ANSWERED;
+    }
     if (client->transaction)
-        return NEXT; /* nested: the backend says so */
+        return NEXT; /* nested, and pinned: the backend says so */
     client->transaction = xcalloc(1, sizeof(*client->transaction));
     client->transaction->generation = client->worker->snapshot->generation;
     client->transaction->db = client->db;
@@ -234,6 +238,10 @@ enum step transaction_discard(struct client *client, struct call *call)
 enum step transaction_watch(struct client *client, struct call *call)
 {
     uint64_t limit = client->worker->snapshot->config->proxy.max_watched_keys;
+    if (client->transaction && client->transaction->lost) {
+        client_reply_text(client, "-ERR WATCH inside MULTI is not allowed\r\n");
+        return ANSWERED;
+    }
     if (client->transaction)
         return NEXT; /* "WATCH inside MULTI is not allowed" */
     if (limit && client->watched_keys + call->request.argc - 1 > limit) {

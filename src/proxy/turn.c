@@ -154,7 +154,7 @@ static void client_readable(struct conn *conn)
     struct worker *worker = client->worker;
     if (client->resume) {
         client->resume = false;
-        if (client->parser)
+        if (client->parser && client->state != CLIENT_LEAVING)
             client_run(client);
         client_end_turn(client);
         return;
@@ -193,6 +193,7 @@ static void client_written(struct conn *conn)
 {
     struct client *client = CONTAINER(conn, struct client, conn);
     client->soft_since = 0;
+    client->impatient = false;
     if (client->pauses)
         link_go_on(client->pauses);
 }
@@ -202,6 +203,7 @@ static const struct conn_ops client_ops = {
     .readable = client_readable,
     .written = client_written,
     .ended = client_ended,
+    .finished = client_finished,
     .closed = client_freed,
 };
 
@@ -219,6 +221,7 @@ void client_new(struct worker *worker, int fd, bool tls, const struct address *d
     client->created = client->active = loop_now(&worker->loop);
     list_init(&client->entry);
     list_init(&client->wait_entry);
+    list_init(&client->restore_entry);
     list_append(&worker->clients[CLIENT_HANDSHAKE], &client->entry);
     client->handshaking = true;
     if (__atomic_add_fetch(&worker->proxy->handshakes, 1, __ATOMIC_RELAXED) >
