@@ -15,6 +15,7 @@ static const char usage[] =
     "\n"
     "  -c, --config FILE                configuration file (see conf/README.md)\n"
     "  -t, --test                       check the configuration and exit\n"
+    "      --connect                with -t: also log in to the backend and look at its settings\n"
     "      --listen ADDRESS             instead of [proxy] listen: PORT (on 127.0.0.1), "
     "HOST:PORT,\n"
     "                                   tls://HOST:PORT, unix:/PATH\n"
@@ -31,7 +32,7 @@ static const char usage[] =
 struct command_line {
     const char *config;
     struct config_overrides overrides;
-    bool test, print_config;
+    bool test, connect, print_config;
 };
 
 /* A URL may hold a password: others must not read it in the process list. */
@@ -45,12 +46,13 @@ static const char *hidden_copy(char *arg)
 /* -1: go on; else the exit code. */
 static int read_command_line(int argc, char **argv, struct command_line *line)
 {
-    enum { LISTEN = 256, BACKEND, PRINT_CONFIG, VERSION };
+    enum { LISTEN = 256, BACKEND, CONNECT, PRINT_CONFIG, VERSION };
     static const struct option options[] = {
         {"config", required_argument, NULL, 'c'},
         {"test", no_argument, NULL, 't'},
         {"listen", required_argument, NULL, LISTEN},
         {"backend", required_argument, NULL, BACKEND},
+        {"connect", no_argument, NULL, CONNECT},
         {"print-config", no_argument, NULL, PRINT_CONFIG},
         {"version", no_argument, NULL, VERSION},
         {"help", no_argument, NULL, 'h'},
@@ -67,6 +69,7 @@ static int read_command_line(int argc, char **argv, struct command_line *line)
         case 't': line->test = true; break;
         case LISTEN: line->overrides.listen = optarg; break;
         case BACKEND: line->overrides.backend = hidden_copy(optarg); break;
+        case CONNECT: line->connect = true; break;
         case PRINT_CONFIG: line->print_config = true; break;
         case VERSION: printf("respgate %s\n", RESPGATE_VERSION); return 0;
         case 'h': fputs(usage, stdout); return 0;
@@ -121,6 +124,11 @@ int main(int argc, char **argv)
     print_problems(&problems);
     if (!snapshot)
         return 1;
+    if (line.test && line.connect) {
+        bool reached = proxy_check_backend(snapshot);
+        puts(reached ? "ok" : "the backend cannot be used");
+        return reached ? 0 : 1;
+    }
     if (line.test) {
         puts("ok");
         snapshot_drop(snapshot);

@@ -267,6 +267,8 @@ void link_send(struct link *link, struct req *req);
 /* respgate's own command; done is called once, with the reply or with ptr NULL. */
 void link_ask(struct link *link, struct span command,
               void (*done)(struct req *, struct link *, struct str), void *context);
+/* For link_ask: that it was answered at all is enough, or its effect is seen elsewhere. */
+void link_ignore(struct req *req, struct link *link, struct str reply);
 void link_close(struct link *link, enum reason reason, const char *detail);
 void link_expire(struct link *link, uint64_t now); /* request-timeout */
 void link_reset(struct link *link);                /* RESET and a new login; then pool_link_ready */
@@ -443,60 +445,6 @@ enum step {
     SENT,     /* in flight */
     CLOSED,   /* the client is gone */
 };
-enum step pipeline_run(struct client *client);
-enum step session_run(struct client *client, struct call *call); /* session.c */
-uint8_t session_row(const char *command);                        /* for snapshot_new */
-/* Judges under the worker's current rules. False: refused, out holds the error text. */
-bool must_check judge_call(struct client *client, const struct call *call, int64_t db,
-                           struct buf *out);
-size_t call_keys(struct worker *worker, struct call *call);
-bool limits_has_names(const char *command);
-enum step limits_check(struct client *client, struct call *call);
-enum step reply_unknown(struct client *client, struct call *call);
-enum step reply_no_pin(struct client *client, struct call *call, enum pool_answer answer);
-
-/* Replies (reply.c). */
-void reply_begin(struct link *link, const char *ptr, size_t len);
-void reply_bytes(struct link *link, struct chunk *chunk, const char *ptr, size_t len, bool last);
-void reply_end(struct link *link);
-
-/* Transactions (transaction.c). */
-enum step transaction_multi(struct client *client, struct call *call);
-enum step transaction_exec(struct client *client, struct call *call);
-enum step transaction_exec_refused(struct client *client);
-enum step transaction_discard(struct client *client, struct call *call);
-enum step transaction_watch(struct client *client, struct call *call);
-enum step transaction_unwatch(struct client *client, struct call *call);
-enum step transaction_queue(struct client *client, struct call *call);
-void transaction_abort(struct client *client);
-void transaction_end(struct client *client);
-void transaction_link_lost(struct client *client);
-void transaction_watched(struct client *client, const struct link *link);
-void transaction_start_lost(struct client *client);
-void transaction_refused(struct client *client, const struct req *req);
-void transaction_executed(struct client *client, struct link *link, const struct req *req);
-
-/* Subscriptions (subscribe.c). */
-enum step subscribe_run(struct client *client, struct call *call);
-enum frame_target subscribe_frame(struct link *link, const char *ptr, size_t len);
-void subscriptions_free(struct client *client);
-size_t subscriptions_count(const struct client *client, int kind); /* -1: all kinds */
-void subscriptions_restore(struct client *client);
-bool subscribe_more(const struct link *link, struct req *req); /* more confirmations will come */
-void subscribe_done(struct client *client);
-void tracking_done(struct client *client, const struct link *link, const struct req *req);
-
-/* Logins of clients (auth.c). */
-enum step auth_run(struct client *client, struct call *call);
-enum step hello_run(struct client *client, struct call *call);
-void auth_initial(struct client *client);
-void auth_forget(struct client *client);
-void auth_failures_free(struct worker *worker);
-
-/* CLIENT (client_command.c). */
-enum step client_command_run(struct client *client, struct call *call);
-bool client_unblock(struct client *client, bool error); /* false: it was not blocked */
-bool client_command_extra(struct client *client, struct call *call);
 
 /* ---- worker and proxy (worker.c, proxy.c) ---- */
 
@@ -542,7 +490,9 @@ static inline void count_add(struct worker *worker, enum stat_id stat, uint64_t 
     __atomic_store_n(&worker->stats[stat], worker->stats[stat] + n, __ATOMIC_RELAXED);
 }
 enum { SCRATCH_SIZE = 64 * 1024 };
-void worker_start(struct worker *worker, struct proxy *proxy, unsigned index);
+void worker_init(struct worker *worker, struct proxy *proxy, unsigned index,
+                 void (*tick)(struct loop *loop));
+void worker_start(struct worker *worker, struct proxy *proxy, unsigned index); /* on a thread */
 void worker_give_client(struct worker *worker, int fd, bool tls, const struct address *door);
 void worker_give_snapshot(struct worker *worker, struct snapshot *snapshot);
 void worker_drain(struct worker *worker);
@@ -575,11 +525,18 @@ struct proxy {
     struct command_table **tables; /* learned so far; snapshots and waiting calls point into them */
     size_t table_count;
     uv_signal_t signals[4];
+    bool signalled; /* the handlers are set */
     bool draining;
     unsigned workers_done;
     double accept_tokens;
     uint64_t accept_last;
 };
+void proxy_init(struct proxy *proxy, struct snapshot *snapshot, const char *config_path,
+                const struct config_overrides *overrides);
+void proxy_free(struct proxy *proxy);
+/* respgate -t --connect: prints what it finds at the backend. False: it cannot be used. Takes over
+ * the snapshot. */
+bool proxy_check_backend(struct snapshot *snapshot);
 /* Runs until SIGTERM; the exit code. */
 int proxy_run(struct snapshot *snapshot, const char *config_path,
               const struct config_overrides *overrides);

@@ -42,6 +42,9 @@ struct script_argument {
     bool open; /* or anything else */
 };
 
+/* Lua has registers for no more arguments of one call, the name included (MAXSTACK). */
+enum { SCRIPT_ARGUMENTS_MAX = 250 };
+
 /* One redis.call with one name. A call whose name, or whose first argument behind it, has several
  * literals gives one row for each, so a subcommand is never hidden among others. */
 struct script_call {

@@ -48,6 +48,8 @@ static bool db_test(const void *data, const struct asking *asking)
 {
     const struct question *question = asking->question;
     bool every = asking->every;
+    if (asking->special == SPECIAL_FLUSHALL) /* it empties every db there is, the listed ones too */
+        return !every;
     if (db_present_counts(asking) && db_listed(data, question->db) != every)
         return !every;
     for (size_t arg = 0; special_next_db(question, asking->special, &arg); arg++) {

@@ -5,9 +5,11 @@ static const struct {
     const char *command;
     enum special special;
 } specials[] = {
-    {"copy", SPECIAL_COPY},     {"move", SPECIAL_MOVE},       {"swapdb", SPECIAL_SWAPDB},
-    {"select", SPECIAL_SELECT}, {"publish", SPECIAL_PUBLISH}, {"spublish", SPECIAL_PUBLISH},
-    {"keys", SPECIAL_KEYS},     {"scan", SPECIAL_SCAN},       {"client|tracking", SPECIAL_TRACKING},
+    {"copy", SPECIAL_COPY},       {"move", SPECIAL_MOVE},
+    {"swapdb", SPECIAL_SWAPDB},   {"select", SPECIAL_SELECT},
+    {"publish", SPECIAL_PUBLISH}, {"spublish", SPECIAL_PUBLISH},
+    {"keys", SPECIAL_KEYS},       {"flushall", SPECIAL_FLUSHALL},
+    {"scan", SPECIAL_SCAN},       {"client|tracking", SPECIAL_TRACKING},
 };
 
 enum special special_of(const char *command)
@@ -62,6 +64,7 @@ bool special_next_db(const struct question *question, enum special special, size
     case SPECIAL_SWAPDB: return next_place(question, 1, 2, arg);
     case SPECIAL_SELECT: return next_place(question, 1, 1, arg);
     case SPECIAL_NONE:
+    case SPECIAL_FLUSHALL:
     case SPECIAL_PUBLISH:
     case SPECIAL_KEYS:
     case SPECIAL_SCAN:
@@ -133,6 +136,7 @@ bool special_next_pattern(const struct question *question, enum special special,
     case SPECIAL_SCAN: return next_match(question, arg, out);
     case SPECIAL_TRACKING: return next_prefix(question, arg, out);
     case SPECIAL_NONE:
+    case SPECIAL_FLUSHALL:
     case SPECIAL_COPY:
     case SPECIAL_MOVE:
     case SPECIAL_SWAPDB:

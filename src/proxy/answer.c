@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "client_private.h"
+#include "stages.h"
 
 /* ---- replies ---- */
 

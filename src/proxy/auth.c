@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "respgate/proxy.h"
+#include "stages.h"
 
 enum {
     VERIFIED_MS = 60 * 1000, /* an accepted login is believed so long without asking the store */

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "client_private.h"
+#include "stages.h"
 
 const char *client_who(const struct client *client)
 {

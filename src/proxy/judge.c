@@ -1,7 +1,7 @@
 /* judge.c - one request before the rules: keys, verdict, refusal, and what is logged of it. */
 #include <stdlib.h>
 
-#include "respgate/proxy.h"
+#include "stages.h"
 
 enum { LOG_REFUSALS_MAX = 20 }; /* lines a second and worker: a flood must not fill the disk */
 

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "respgate/proxy.h"
+#include "stages.h"
 
 /* Redis' own text (server.c, commandCheckExistence): the first arguments in at most 128 bytes. */
 enum step reply_unknown(struct client *client, struct call *call)

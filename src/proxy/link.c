@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "respgate/proxy.h"
+#include "stages.h"
 
 /* How much of a reply must be there before reply_begin can tell what it is: three bytes tell
  * every type ("_\r\n" is the shortest reply), an error is wanted whole, and where pushes may come
@@ -69,6 +69,13 @@ void link_ask(struct link *link, struct span command,
     req->bytes = command;
     req->size = command.len;
     link_send(link, req);
+}
+
+void link_ignore(struct req *req, struct link *link, struct str reply)
+{
+    (void)req;
+    (void)link;
+    (void)reply;
 }
 
 /* ---- request-timeout ---- */

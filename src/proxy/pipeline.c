@@ -10,7 +10,7 @@
  */
 #include <stdio.h>
 
-#include "respgate/proxy.h"
+#include "stages.h"
 
 enum { STAGE_SESSION = 3 }; /* what comes before it is without effect on the client */
 

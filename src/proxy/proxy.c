@@ -326,6 +326,7 @@ static void proxy_signals(struct proxy *proxy)
 {
     static const int numbers[] = {SIGHUP, SIGTERM, SIGINT, SIGUSR1};
     signal(SIGPIPE, SIG_IGN);
+    proxy->signalled = true;
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
         uv_signal_init(&proxy->loop.uv, &proxy->signals[i]);
         proxy->signals[i].data = proxy;
@@ -352,13 +353,13 @@ static void proxy_join(struct proxy *proxy)
         uv_thread_join(&proxy->workers[i].thread);
 }
 
-static void proxy_free(struct proxy *proxy)
+void proxy_free(struct proxy *proxy)
 {
     for (size_t i = 0; i < proxy->listener_count; i++)
         listener_close(proxy->listeners[i]);
-    for (unsigned i = 0; i < proxy->worker_count; i++)
+    for (unsigned i = 0; proxy->workers && i < proxy->worker_count; i++)
         worker_free(&proxy->workers[i]);
-    for (size_t i = 0; i < ARRAY_LEN(proxy->signals); i++)
+    for (size_t i = 0; proxy->signalled && i < ARRAY_LEN(proxy->signals); i++)
         uv_close((uv_handle_t *)&proxy->signals[i], NULL);
     loop_free(&proxy->loop);
     snapshot_drop(proxy->snapshot);
@@ -374,11 +375,10 @@ static void proxy_free(struct proxy *proxy)
     chunk_pool_clear();
 }
 
-int proxy_run(struct snapshot *snapshot, const char *config_path,
-              const struct config_overrides *overrides)
+void proxy_init(struct proxy *proxy, struct snapshot *snapshot, const char *config_path,
+                const struct config_overrides *overrides)
 {
-    static struct proxy proxy; /* one process, one proxy */
-    proxy = (struct proxy){
+    *proxy = (struct proxy){
         .snapshot = snapshot,
         .config_path = config_path,
         .overrides = *overrides,
@@ -386,14 +386,21 @@ int proxy_run(struct snapshot *snapshot, const char *config_path,
         .users = tally_new(),
         .pinned_addresses = tally_new(),
         .pinned_users = tally_new(),
-        .worker_count = (unsigned)snapshot->config->proxy.threads,
+        .worker_count = 1,
     };
-    loop_init(&proxy.loop, proxy_tick);
+    loop_init(&proxy->loop, proxy_tick);
+}
+
+int proxy_run(struct snapshot *snapshot, const char *config_path,
+              const struct config_overrides *overrides)
+{
+    static struct proxy proxy; /* one process, one proxy */
+    proxy_init(&proxy, snapshot, config_path, overrides);
+    proxy.worker_count = (unsigned)snapshot->config->proxy.threads;
     proxy_signals(&proxy);
     raise_file_limit(snapshot->config);
     proxy.accept_last = loop_now(&proxy.loop);
     if (!proxy_listen(&proxy)) {
-        proxy.worker_count = 0;
         proxy_free(&proxy);
         return 1;
     }

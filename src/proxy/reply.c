@@ -5,7 +5,7 @@
  *                else into the req until it is; dropped when the client left
  *   reply_end    the req leaves the link's queue; what its kind means for the client happens
  */
-#include "respgate/proxy.h"
+#include "stages.h"
 
 /* A reply up to this size is handed on whole or not at all: if the link dies in its middle the
  * client gets an error in its place and stays connected. */

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "respgate/proxy.h"
+#include "stages.h"
 
 enum in_multi {
     IN_MULTI_QUEUE,  /* forwarded, queued by the backend */
@@ -249,13 +249,6 @@ static enum step session_monitor(struct client *client, struct call *call)
     return NEXT;
 }
 
-static void ping_done(struct req *req, struct link *link, struct str reply)
-{
-    (void)req;
-    (void)link;
-    (void)reply;
-}
-
 /* WAIT covers the writes of its own connection; the client's went over a shared one. A PING makes
  * the pinned connection's offset the newest there is, and that covers them all (Redis sets
  * client->woff behind every command). */
@@ -276,6 +269,6 @@ static enum step session_wait(struct client *client, struct call *call)
     }
     call->kind = REQ_BLOCK;
     call->pin = PIN_BLOCK;
-    link_ask(client->pinned, span_copy("*1\r\n$4\r\nPING\r\n", 14), ping_done, NULL);
+    link_ask(client->pinned, span_copy("*1\r\n$4\r\nPING\r\n", 14), link_ignore, NULL);
     return NEXT;
 }

@@ -1,7 +1,7 @@
 /* snapshot.c - configuration, rules and command facts as one immutable, counted thing. */
 #include <stdlib.h>
 
-#include "respgate/proxy.h"
+#include "stages.h"
 
 static uint8_t traits_of(const struct command *command)
 {

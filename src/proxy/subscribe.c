@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <uthash.h>
 
-#include "respgate/proxy.h"
+#include "stages.h"
 
 struct subscription {
     UT_hash_handle hh;

@@ -5,7 +5,7 @@
  */
 #include <stdlib.h>
 
-#include "respgate/proxy.h"
+#include "stages.h"
 
 void transaction_end(struct client *client)
 {
@@ -142,13 +142,6 @@ static bool transaction_still_allowed(struct client *client)
     return allowed;
 }
 
-static void discard_done(struct req *req, struct link *link, struct str reply)
-{
-    (void)req;
-    (void)link;
-    (void)reply;
-}
-
 /* The backend forgets what it queued; the client has its answer from us. */
 static void transaction_drop(struct client *client)
 {
@@ -159,7 +152,7 @@ static void transaction_drop(struct client *client)
     client->watching = false;
     transaction_end(client);
     if (client->pinned && !lost)
-        link_ask(client->pinned, span_copy("*1\r\n$7\r\nDISCARD\r\n", 17), discard_done, NULL);
+        link_ask(client->pinned, span_copy("*1\r\n$7\r\nDISCARD\r\n", 17), link_ignore, NULL);
 }
 
 /* EXEC itself was malformed: as in Redis (server.c, rejectCommand) that ends the transaction. */

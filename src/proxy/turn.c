@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "client_private.h"
+#include "stages.h"
 
 /* A turn's bounds: one deep pipeline must not keep the loop from the others; and a client that
  * waits (for a link, for its BLPOP) is read on only so far. */

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <malloc.h>
 
-#include "respgate/proxy.h"
+#include "stages.h"
 
 enum { SCAN_CLIENTS_MS = 250, TRIM_MS = 2000, TRIM_BYTES = 8 * 1024 * 1024 };
 
@@ -233,7 +233,8 @@ void worker_free(struct worker *worker)
     snapshot_drop(worker->snapshot);
 }
 
-void worker_start(struct worker *worker, struct proxy *proxy, unsigned index)
+void worker_init(struct worker *worker, struct proxy *proxy, unsigned index,
+                 void (*tick)(struct loop *loop))
 {
     worker->proxy = proxy;
     worker->index = index;
@@ -247,8 +248,13 @@ void worker_start(struct worker *worker, struct proxy *proxy, unsigned index)
     list_init(&worker->auth_failures);
     random_bytes(worker->identity_key, sizeof(worker->identity_key));
     worker_identities(worker);
-    loop_init(&worker->loop, worker_tick);
+    loop_init(&worker->loop, tick);
     node_init(&worker->node, worker);
+}
+
+void worker_start(struct worker *worker, struct proxy *proxy, unsigned index)
+{
+    worker_init(worker, proxy, index, worker_tick);
     if (uv_thread_create(&worker->thread, worker_main, worker) != 0)
         die("cannot start a worker thread");
 }

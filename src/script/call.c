@@ -23,7 +23,7 @@ static void argument_add(struct parser *parser, struct arguments *arguments, str
     else
         arguments->first = argument;
     arguments->last = argument;
-    if (++arguments->count > ARGUMENTS_MAX)
+    if (++arguments->count > SCRIPT_ARGUMENTS_MAX)
         parser_malformed(parser, "function or expression too complex");
 }
 

@@ -77,6 +77,9 @@ struct expr name_parse(struct parser *parser)
 {
     struct str name = name_expect(parser);
     struct local *local = symbol_of(parser, name)->local;
+    /* A Lua built without LUA_COMPAT_VARARG has no such local: there the name is the outer one. */
+    if (local && local->implicit && local->shadowed && str_equal(name, STR("arg")))
+        parser_refuse(parser, "'arg' means another local where functions take '...'");
     if (local)
         return (struct expr){.form = local->caller ? EXPR_CALLER : EXPR_LOCAL, .local = local};
     const struct global *global = global_find(name);

@@ -22,7 +22,6 @@
 enum {
     DEPTH_MAX = 200,     /* levels of syntax; the limit of Lua 5.1 (LUAI_MAXCCALLS) */
     NAMES_MAX = 200,     /* in one statement; Lua's limit of locals and of targets */
-    ARGUMENTS_MAX = 250, /* of one call; Lua has no more registers (MAXSTACK) */
     FACTS_MAX = 1000000, /* sources, arguments, locals: bounds memory at some 100 MB */
     VALUES_MAX = 32,     /* of one local; more count as anything */
     RESULTS_MAX = 4096,  /* rows, arguments and values in the result; and one for each */
@@ -110,6 +109,7 @@ struct local {
     bool changed;           /* an element was assigned through it */
     bool registered;        /* is the callback of a registered function */
     bool parameter;
+    bool implicit;                  /* given by Lua itself */
     bool followed;                  /* bind.c: holds functions of which all calls are known */
     struct sources sources;         /* all that is ever assigned to it */
     struct site *sites, *last_site; /* calls of it */

@@ -84,11 +84,11 @@ static bool words_known(const struct command *command, const struct script_call 
 /* False: a key of the call is not known. */
 static bool call_keys(struct finder *finder, const struct script_call *call)
 {
-    struct str argv[1 + 256 + REST_SHOWN];
-    struct key_ref refs[1 + 256 + REST_SHOWN];
+    struct str argv[SCRIPT_ARGUMENTS_MAX + REST_SHOWN];
+    struct key_ref refs[SCRIPT_ARGUMENTS_MAX + REST_SHOWN];
     const struct command *command;
     bool other_keys = false;
-    ASSERT(call->argc <= 256);
+    ASSERT(call->argc < SCRIPT_ARGUMENTS_MAX);
     size_t argc = request_of(call, argv);
     if (command_lookup(finder->commands, argv, argc, &command) != LOOKUP_FOUND)
         return false;

@@ -35,7 +35,7 @@ static bool is_comma(int byte)
 
 static void flags_take(struct parser *parser, struct str list, struct script *script)
 {
-    for (bool more = true; more;) {
+    for (bool more = list.len > 0; more;) {
         more = memchr(list.ptr, ',', list.len) != NULL;
         struct str name = cut(&list, is_comma);
         uint32_t flag = script_flag_find(name);
@@ -56,6 +56,14 @@ static bool starts(struct str word, struct str with, struct str *rest)
     return true;
 }
 
+static bool is_library_name(struct str name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if (!isalnum((unsigned char)name.ptr[i]) && name.ptr[i] != '_')
+            return false;
+    return name.len > 0;
+}
+
 static void word_take(struct parser *parser, struct arena *arena, struct str word,
                       struct script *script)
 {
@@ -63,7 +71,7 @@ static void word_take(struct parser *parser, struct arena *arena, struct str wor
     if (parser->kind == SCRIPT_EVAL && starts(word, STR("flags="), &rest))
         flags_take(parser, rest, script);
     else if (parser->kind == SCRIPT_LIBRARY && starts(word, STR("name="), &rest) &&
-             !script->library.ptr && rest.len > 0)
+             !script->library.ptr && is_library_name(rest))
         script->library = (struct str){arena_str(arena, rest), rest.len};
     else
         parser_malformed(parser, "the shebang has an unknown option");

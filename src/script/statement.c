@@ -119,6 +119,7 @@ static void parameter_add(struct parser *parser, struct function *function, stru
 static void implicit_add(struct parser *parser, struct str name)
 {
     struct local *local = local_new(parser, symbol_of(parser, name));
+    local->implicit = true;
     local_assign(parser, local, sources_any(parser));
     local_declare(parser, local);
 }

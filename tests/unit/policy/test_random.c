@@ -182,6 +182,12 @@ static size_t ref_dbs(const struct config_rule *rule, const struct question *q, 
             out[count++] = q->argv[i];
         return count;
     }
+    if (ref_is(q, "flushall")) { /* in all of them, also one that no rule lists */
+        for (; count < 4; count++)
+            out[count] = str_of(texts[count]);
+        out[count++] = STR("15");
+        return count;
+    }
     if (ref_is(q, "select") && q->argc > 1 && rule->action == ACTION_ALLOW) {
         out[0] = q->argv[1];
         return 1;

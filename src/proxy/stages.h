@@ -1,0 +1,62 @@
+/* stages.h - the stages of a request's path and what they ask of each other; only for src/proxy. */
+#ifndef RESPGATE_STAGES_H
+#define RESPGATE_STAGES_H
+
+#include "respgate/proxy.h"
+
+enum step pipeline_run(struct client *client);
+enum step session_run(struct client *client, struct call *call); /* session.c */
+uint8_t session_row(const char *command);                        /* for snapshot_new */
+/* Judges under the worker's current rules. False: refused, out holds the error text. */
+bool must_check judge_call(struct client *client, const struct call *call, int64_t db,
+                           struct buf *out);
+size_t call_keys(struct worker *worker, struct call *call);
+bool limits_has_names(const char *command);
+enum step limits_check(struct client *client, struct call *call);
+enum step reply_unknown(struct client *client, struct call *call);
+enum step reply_no_pin(struct client *client, struct call *call, enum pool_answer answer);
+
+/* Replies (reply.c). */
+void reply_begin(struct link *link, const char *ptr, size_t len);
+void reply_bytes(struct link *link, struct chunk *chunk, const char *ptr, size_t len, bool last);
+void reply_end(struct link *link);
+
+/* Transactions (transaction.c). */
+enum step transaction_multi(struct client *client, struct call *call);
+enum step transaction_exec(struct client *client, struct call *call);
+enum step transaction_exec_refused(struct client *client);
+enum step transaction_discard(struct client *client, struct call *call);
+enum step transaction_watch(struct client *client, struct call *call);
+enum step transaction_unwatch(struct client *client, struct call *call);
+enum step transaction_queue(struct client *client, struct call *call);
+void transaction_abort(struct client *client);
+void transaction_end(struct client *client);
+void transaction_link_lost(struct client *client);
+void transaction_watched(struct client *client, const struct link *link);
+void transaction_start_lost(struct client *client);
+void transaction_refused(struct client *client, const struct req *req);
+void transaction_executed(struct client *client, struct link *link, const struct req *req);
+
+/* Subscriptions (subscribe.c). */
+enum step subscribe_run(struct client *client, struct call *call);
+enum frame_target subscribe_frame(struct link *link, const char *ptr, size_t len);
+void subscriptions_free(struct client *client);
+size_t subscriptions_count(const struct client *client, int kind); /* -1: all kinds */
+void subscriptions_restore(struct client *client);
+bool subscribe_more(const struct link *link, struct req *req); /* more confirmations will come */
+void subscribe_done(struct client *client);
+void tracking_done(struct client *client, const struct link *link, const struct req *req);
+
+/* Logins of clients (auth.c). */
+enum step auth_run(struct client *client, struct call *call);
+enum step hello_run(struct client *client, struct call *call);
+void auth_initial(struct client *client);
+void auth_forget(struct client *client);
+void auth_failures_free(struct worker *worker);
+
+/* CLIENT (client_command.c). */
+enum step client_command_run(struct client *client, struct call *call);
+bool client_unblock(struct client *client, bool error); /* false: it was not blocked */
+bool client_command_extra(struct client *client, struct call *call);
+
+#endif
