@@ -5,9 +5,8 @@
 
 /* What an operator does with its operands. */
 enum operator_use {
-    USE_NONE,
-    USE_AND,
-    USE_OR,
+    USE_AND,     /* the right one; or the left one, but only when that is nil or false */
+    USE_OR,      /* either */
     USE_COMPUTE, /* a metamethod of either operand may get both */
     USE_ORDER,   /* the same, and the result is a boolean */
     USE_EQUAL,   /* __eq is called for two tables that both have it, so ours never are */
@@ -231,8 +230,7 @@ static struct expr unary_parse(struct parser *parser)
     return op == TOKEN_NOT ? (struct expr){.form = EXPR_NOTHING} : expr_any();
 }
 
-/* `left and right` is right, or a nil or false; `left or right` is either. */
-static struct expr choice_of(struct parser *parser, struct sources sources)
+static struct expr choice_of(struct sources sources)
 {
     return (struct expr){.form = EXPR_CHOICE, .sources = sources};
 }
@@ -245,8 +243,8 @@ static struct expr binary_of(struct parser *parser, const struct operator_row *r
     case USE_OR:
         sources = expr_move(parser, left);
         sources_join(&sources, expr_move(parser, right));
-        return choice_of(parser, sources);
-    case USE_AND: expr_test(parser, left); return choice_of(parser, expr_move(parser, right));
+        return choice_of(sources);
+    case USE_AND: expr_test(parser, left); return choice_of(expr_move(parser, right));
     case USE_EQUAL:
         expr_test(parser, left);
         expr_test(parser, right);
@@ -256,7 +254,6 @@ static struct expr binary_of(struct parser *parser, const struct operator_row *r
         expr_escape(parser, left);
         expr_escape(parser, right);
         break;
-    case USE_NONE: break;
     }
     return (struct expr){.form = row->use == USE_ORDER ? EXPR_NOTHING : EXPR_ANY};
 }

@@ -1,15 +1,15 @@
 /*
  * internal.h - what the files of src/script share: the parser, expressions, and facts of flow.
  *
- *   body --shebang.c--> flags --token.c--> tokens --statement.c, expr.c--> facts --solve.c--> calls
- *                                               |
- *                              scope.c  which local a name is
- *                              use.c    what becomes of a value: it moves, escapes, or is refused
- *                              call.c   what a call does with its arguments
- *                              rules.c  the white list
+ *   body --shebang.c--> flags, tokens (token.c)
+ *        --statement.c, expr.c, call.c, register.c--> facts
+ *        --bind.c--> what parameters are given --solve.c--> what locals hold --result.c--> calls
+ *
+ *   rules.c    the white list          scope.c  which local a name is
+ *   use.c      what becomes of a value: it moves on, escapes, or is refused
  *
  * There is no syntax tree: one pass over the tokens records where values move ("facts"), in terms
- * of locals and parameters and without regard to order; solve.c then asks what each can hold.
+ * of locals and parameters and without regard to order; then it is asked what each can hold.
  * Soundness rests on one rule: an expression is consumed exactly once, by a function of use.c,
  * and only there redis.call, functions and KEYS can get out of sight.
  */

@@ -48,11 +48,19 @@ static void flags_take(struct parser *parser, struct str list, struct script *sc
     }
 }
 
-static bool starts(struct str word, struct str with, struct str *rest)
+/* FUNCTION LOAD reads its words in any case, EVAL does not. */
+static bool is_word(const struct parser *parser, struct str text, struct str word)
 {
-    if (word.len < with.len || memcmp(word.ptr, with.ptr, with.len) != 0)
+    return parser->kind == SCRIPT_LIBRARY ? str_equal_nocase(text, word) : str_equal(text, word);
+}
+
+/* "name=value": its value. */
+static bool option_is(const struct parser *parser, struct str text, struct str name,
+                      struct str *value)
+{
+    if (text.len < name.len || !is_word(parser, (struct str){text.ptr, name.len}, name))
         return false;
-    *rest = (struct str){word.ptr + with.len, word.len - with.len};
+    *value = (struct str){text.ptr + name.len, text.len - name.len};
     return true;
 }
 
@@ -67,12 +75,12 @@ static bool is_library_name(struct str name)
 static void word_take(struct parser *parser, struct arena *arena, struct str word,
                       struct script *script)
 {
-    struct str rest;
-    if (parser->kind == SCRIPT_EVAL && starts(word, STR("flags="), &rest))
-        flags_take(parser, rest, script);
-    else if (parser->kind == SCRIPT_LIBRARY && starts(word, STR("name="), &rest) &&
-             !script->library.ptr && is_library_name(rest))
-        script->library = (struct str){arena_str(arena, rest), rest.len};
+    struct str value;
+    if (parser->kind == SCRIPT_EVAL && option_is(parser, word, STR("flags="), &value))
+        flags_take(parser, value, script);
+    else if (parser->kind == SCRIPT_LIBRARY && option_is(parser, word, STR("name="), &value) &&
+             !script->library.ptr && is_library_name(value))
+        script->library = (struct str){arena_str(arena, value), value.len};
     else
         parser_malformed(parser, "the shebang has an unknown option");
 }
@@ -80,8 +88,7 @@ static void word_take(struct parser *parser, struct arena *arena, struct str wor
 void shebang_parse(struct parser *parser, struct arena *arena, struct str *body,
                    struct script *script)
 {
-    struct str line = *body;
-    script->shebang = starts(*body, STR("#!"), &line);
+    script->shebang = body->len >= 2 && memcmp(body->ptr, "#!", 2) == 0;
     if (!script->shebang) {
         if (parser->kind == SCRIPT_LIBRARY)
             parser_malformed(parser, "a library begins with #!lua name=NAME");
@@ -92,11 +99,11 @@ void shebang_parse(struct parser *parser, struct arena *arena, struct str *body,
         parser_malformed(parser, "the shebang has no end");
         return;
     }
-    line = (struct str){body->ptr, (size_t)(end - body->ptr)};
+    struct str line = {body->ptr, (size_t)(end - body->ptr)};
     for (size_t i = 0; i < line.len; i++)
         if (!is_plain((unsigned char)line.ptr[i]) && !is_blank((unsigned char)line.ptr[i]))
             parser_refuse(parser, "the shebang has unusual characters");
-    if (!str_equal(cut(&line, is_blank), STR("#!lua")))
+    if (!is_word(parser, cut(&line, is_blank), STR("#!lua")))
         parser_malformed(parser, "the shebang names another engine than lua");
     while (line.len) {
         struct str word = cut(&line, is_blank);

@@ -54,6 +54,19 @@ def spoilt(dice, body):
     return bytes(body)
 
 
+SHEBANG = """#!lua #!lua #!lua #!LUA #! lua #!python # ! flags= flags=no-writes flags=allow-stale,
+    flags=no-cluster,no-writes flags=bogus flags=NO-WRITES Flags=no-writes flags=, name=a name=b name=
+    name=a-b NAME=c "flags=no-writes" flags="no-writes" unknown engine=lua \\x20 'name=a'""".split()
+
+
+def shebang(dice):
+    words = [dice.choice(SHEBANG[:4])] + [dice.choice(SHEBANG)
+                                          for _ in range(dice.choice([0, 1, 1, 1, 2, 3]))]
+    line = b"".join(word.encode() + dice.choice([b" ", b" ", b"  ", b"\t", b"\r", b""])
+                    for word in words)
+    return line + dice.choice([b"\n", b"\n", b"\n", b"\r\n", b"\r", b""])
+
+
 # ---- programs ----------------------------------------------------------------------------------
 
 # Take any number of keys and any text as one.

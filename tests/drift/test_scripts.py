@@ -10,7 +10,7 @@ import sys
 import pytest
 import redis
 
-from scripts import ROOT, dice, inspect, program, soup, spoilt
+from scripts import ROOT, dice, inspect, program, shebang, soup, spoilt
 
 sys.path.insert(0, str(ROOT / "src/command"))
 import generate  # noqa: E402
@@ -31,16 +31,17 @@ def call(server, *args):
         return error
 
 
-def compiles(server, body):
-    reply = call(server, "SCRIPT", "LOAD", body)
-    return not isinstance(reply, redis.ResponseError), reply
+SCRIPT, LIBRARY = ["SCRIPT", "LOAD"], ["FUNCTION", "LOAD"]
 
 
-def compare(server, bodies):
+def compare(server, bodies, load=SCRIPT):
     seen = {"accepted": 0, "refused": 0, "malformed": 0}
-    for body, judged in zip(bodies, inspect(bodies)):
+    options = ["--library"] if load is LIBRARY else []
+    for body, judged in zip(bodies, inspect(bodies, *options)):
         verdict = judged["verdict"]
-        fine, reply = compiles(server, body)
+        call(server, "FUNCTION", "FLUSH")  # two libraries may not register the same function
+        reply = call(server, *load, body)
+        fine = not isinstance(reply, redis.ResponseError)
         seen[verdict] += 1
         assert fine or verdict != "accepted", (body, reply)
         assert not fine or verdict != "malformed", (body, judged)
@@ -63,6 +64,16 @@ def test_programs_compile(server):
     random = dice(3)
     bodies = [program(random) for _ in range(2000 * ROUNDS)]
     compare(server, bodies)
+
+
+def test_shebangs(server):
+    random = dice(5)
+    seen = compare(server, [shebang(random) + b"return 1" for _ in range(2000 * ROUNDS)])
+    assert seen["accepted"] > 50
+    libraries = [shebang(random) + b"redis.register_function('f', function(k) return 1 end)"
+                 for _ in range(2000 * ROUNDS)]
+    seen = compare(server, libraries, LIBRARY)
+    assert seen["accepted"] > 50
 
 
 # ---- what runs is what was said ----------------------------------------------------------------
