@@ -87,9 +87,33 @@ static enum request_status type_refuse(struct parser *parser, char type)
     return parser_fail(parser, text);
 }
 
+/* The header most arguments have, whole in the buffer: one to four digits and within all limits.
+ * False for any other, which the general path judges. */
+static inline bool judge_usual(struct parser *parser, char *at, size_t len)
+{
+    const struct request_limits *limits = parser->limits;
+    size_t i = 1, value = 0;
+    if (parser->step != STEP_TYPE || len < 8 || at[0] != '$' || at[1] == '0')
+        return false;
+    for (; i < 5 && (unsigned char)(at[i] - '0') <= 9; i++)
+        value = value * 10 + (size_t)(at[i] - '0');
+    if (i == 1 || at[i] != '\r' || value > limits->max_bulk)
+        return false;
+    size_t have = request_len(parser), add = i + 2 + value + 2;
+    if (have > limits->max_request || add > limits->max_request - have)
+        return false;
+    at[i + 1] = '\n';
+    parser->step = STEP_DATA;
+    parser->head = i + 1;
+    parser->need = add > len ? add - len : 0;
+    return true;
+}
+
 /* Unlike Redis a wrong type byte is refused at once and not when its line is whole. */
 enum request_status judge_argument(struct parser *parser, char *at, size_t len)
 {
+    if (likely(judge_usual(parser, at, len)))
+        return REQUEST_READY;
     if (parser->step == STEP_TYPE) {
         if (len == 0)
             return REQUEST_MORE;
