@@ -62,7 +62,7 @@ fi
 if [ -z "$build" ]; then
     build=$root/build-release
     echo "building a release in $build" >&2
-    [ -f "$build/build.ninja" ] || quietly meson setup --buildtype=release "$build" "$root"
+    [ -f "$build/build.ninja" ] || quietly meson setup --buildtype=release -Db_lto=true "$build" "$root"
     quietly ninja --quiet -C "$build" respgate
 fi
 

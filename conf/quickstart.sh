@@ -122,7 +122,7 @@ install_missing() {
 
 build_gate() {
     step "Building respgate in $build"
-    [ -f "$build/build.ninja" ] || quietly meson setup --buildtype=release "$build" "$root"
+    [ -f "$build/build.ninja" ] || quietly meson setup --buildtype=release -Db_lto=true "$build" "$root"
     quietly ninja --quiet -C "$build" respgate
     "$build/respgate" --version
 }
