@@ -53,11 +53,22 @@ const char *class_name(enum class_bit bit);
 
 /* How a command without a single owner splits over the nodes of a cluster, and how the replies
  * merge: the tips of COMMAND INFO. */
-enum request_policy { REQUEST_DEFAULT, REQUEST_ALL_NODES, REQUEST_ALL_SHARDS, REQUEST_MULTI_SHARD,
-                      REQUEST_SPECIAL };
-enum response_policy { RESPONSE_DEFAULT, RESPONSE_ONE_SUCCEEDED, RESPONSE_ALL_SUCCEEDED,
-                       RESPONSE_AGG_SUM, RESPONSE_AGG_MIN, RESPONSE_AGG_LOGICAL_AND,
-                       RESPONSE_SPECIAL };
+enum request_policy {
+    REQUEST_DEFAULT,
+    REQUEST_ALL_NODES,
+    REQUEST_ALL_SHARDS,
+    REQUEST_MULTI_SHARD,
+    REQUEST_SPECIAL
+};
+enum response_policy {
+    RESPONSE_DEFAULT,
+    RESPONSE_ONE_SUCCEEDED,
+    RESPONSE_ALL_SUCCEEDED,
+    RESPONSE_AGG_SUM,
+    RESPONSE_AGG_MIN,
+    RESPONSE_AGG_LOGICAL_AND,
+    RESPONSE_SPECIAL
+};
 
 /* Key specification flags of Redis 7 (COMMAND INFO, "key specifications"). */
 enum {
@@ -69,7 +80,7 @@ enum {
     KEY_UPDATE = 1u << 5,
     KEY_INSERT = 1u << 6,
     KEY_DELETE = 1u << 7,
-    KEY_NOT_KEY = 1u << 8,    /* a channel of SPUBLISH: routed like a key, is none */
+    KEY_NOT_KEY = 1u << 8, /* a channel of SPUBLISH: routed like a key, is none */
     KEY_INCOMPLETE = 1u << 9,
     KEY_VARIABLE_FLAGS = 1u << 10,
 };
@@ -79,8 +90,8 @@ struct key_spec {
     uint8_t find;  /* enum key_find */
     int16_t index; /* BEGIN_INDEX: position; BEGIN_KEYWORD: where the search starts */
     const char *keyword;
-    int16_t last, step, limit;          /* FIND_RANGE */
-    int16_t numkeys, first;             /* FIND_KEYNUM, relative to where the search began */
+    int16_t last, step, limit; /* FIND_RANGE */
+    int16_t numkeys, first;    /* FIND_KEYNUM, relative to where the search began */
 };
 enum key_begin { BEGIN_UNKNOWN, BEGIN_INDEX, BEGIN_KEYWORD };
 enum key_find { FIND_UNKNOWN, FIND_RANGE, FIND_KEYNUM };
@@ -103,7 +114,7 @@ struct command {
     const struct key_spec *specs;
     uint8_t spec_count;
     uint8_t request_policy, response_policy;
-    const struct command *parent; /* of a subcommand */
+    const struct command *parent;  /* of a subcommand */
     uint16_t first_sub, sub_count; /* ids of a container's subcommands are consecutive */
 };
 

@@ -17,7 +17,7 @@ struct where {
 
 struct text_list {
     size_t count;
-    struct str *items; /* NUL-terminated, but may be compared as str */
+    struct str *items;   /* NUL-terminated, but may be compared as str */
     struct where *where; /* one for each item */
 };
 
@@ -53,7 +53,7 @@ struct config_user {
     struct text_list password_sha256; /* 64 hex digits each, lower case */
     const char *tls_subject;          /* RFC 2253 subject or CN; NULL: none */
     bool admin;
-    uint64_t max_clients, max_pinned_links; /* 0: no limit */
+    uint64_t max_clients, max_pinned_links;          /* 0: no limit */
     const char *backend_username, *backend_password; /* NULL: [backend]'s */
     const char *backend_password_file;               /* where the password was read from */
 };
@@ -81,8 +81,9 @@ struct config {
         uint64_t threads; /* 0 in the file becomes the number of cores */
         enum anonymous_mode anonymous;
         bool observe;
-        uint64_t max_clients, max_clients_per_ip, accept_rate; /* accept_rate: a second, 0 no limit */
-        uint64_t max_handshakes, handshake_timeout;            /* durations: milliseconds */
+        uint64_t max_clients, max_clients_per_ip,
+            accept_rate;                            /* accept_rate: a second, 0 no limit */
+        uint64_t max_handshakes, handshake_timeout; /* durations: milliseconds */
         uint64_t client_idle_timeout, request_read_timeout, transaction_timeout;
         uint64_t client_output_limit, client_output_soft_limit, client_output_soft_time;
         uint64_t max_request_size, max_value_size, max_key_size, max_name_size; /* bytes */
@@ -104,9 +105,9 @@ struct config {
         size_t url_count;
         struct backend_address *url;
         enum backend_mode mode;
-        const char *username, *password;                 /* from the url or username / password-file */
-        const char *url_username, *url_password;         /* what stood in the url, or NULL */
-        const char *control_username, *control_password; /* default: the same */
+        const char *username, *password;         /* from the url or username / password-file */
+        const char *url_username, *url_password; /* what stood in the url, or NULL */
+        const char *control_username, *control_password;   /* default: the same */
         const char *password_file, *control_password_file; /* where they were read from, or NULL */
         const char *tls_ca_file, *tls_cert_file, *tls_key_file, *tls_server_name;
         enum tls_verify tls_verify;
@@ -124,7 +125,7 @@ struct config {
 
 /* Mistakes and warnings, collected so that one run shows all of them. */
 struct problems {
-    struct buf text;  /* "FILE:LINE: text\n" each; warnings as "FILE:LINE: warning: text\n" */
+    struct buf text; /* "FILE:LINE: text\n" each; warnings as "FILE:LINE: warning: text\n" */
     size_t errors, warnings;
 };
 void problem_error(struct problems *problems, struct where where, const char *format, ...)
