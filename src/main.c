@@ -1,5 +1,6 @@
 /* main.c - the command line and the order of the start. */
 #include <getopt.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -111,8 +112,13 @@ static int print_config(const struct command_line *line)
     return 0;
 }
 
+/* Large buffers come from the system and go back to it when freed; left to itself glibc would raise
+ * this bound with every large one freed, and keep what a burst needed. */
+enum { SYSTEM_ALLOCATION = 1024 * 1024 };
+
 int main(int argc, char **argv)
 {
+    mallopt(M_MMAP_THRESHOLD, SYSTEM_ALLOCATION);
     static struct command_line line; /* its strings live as long as the process */
     struct problems problems = {0};
     int code = read_command_line(argc, argv, &line);

@@ -4,7 +4,7 @@ set -eu
 
 packages='gcc libc6-dev meson ninja-build pkg-config libuv1-dev libhiredis-dev libssl-dev libinih-dev
     uthash-dev libcmocka-dev redis-server redis-tools redis-sentinel python3 python3-pytest
-    python3-redis openssl procps ca-certificates'
+    python3-redis python3-yaml redis-redisearch openssl procps ca-certificates'
 # node may come from another source than Debian: what is there is used
 command -v node >/dev/null 2>&1 || packages="$packages nodejs"
 command -v npm >/dev/null 2>&1 || packages="$packages npm"

@@ -299,3 +299,24 @@ def test_accept_rate(gate_with):
         assert client.call("PING") == b"PONG"
         client.close()
     assert 0.3 < time.monotonic() - start < 10 * FACTOR
+
+
+def test_a_large_reply_passes_in_little_memory(start_gate, store):
+    """The proxy waits for a client that reads, rather than buffer for it."""
+    gate = start_gate(store)
+    size = 200_000_000
+    store.call("SETRANGE", "large", size - 1, "x")
+
+    def peak():
+        with open(f"/proc/{gate.process.pid}/status", encoding="ascii") as status:
+            return int(next(line for line in status if line.startswith("VmHWM")).split()[1])
+    with gate.client(timeout=60.0) as client:
+        client.call("PING")
+        before = peak()
+        client.send(encode("GET", "large"))
+        assert client._line() == b"$%d" % size
+        for _ in range(200):
+            assert len(client._exactly(1_000_000)) == 1_000_000
+        assert client._exactly(2) == b"\r\n"
+        assert peak() < before + 20_000 * FACTOR
+    store.call("DEL large")
