@@ -1,8 +1,7 @@
 """One client's load, slowness or bad manners cost nobody else anything: what is held for it is
-bounded, nothing spins, and respgate still ends when it is told to."""
+bounded, and nothing spins."""
 import os
 import resource
-import signal
 import socket
 import time
 from statistics import median
@@ -168,12 +167,14 @@ def test_bytes_for_a_stalled_link_are_bounded(start_gate, redis):
         return len(answered) >= 9
     wait_until(told, "those that do not fit to be told")
     redis.process.continue_running()
+    replies = []
     for client in clients:
         client.sock.settimeout(client.timeout)
-        reply = client.read()
-        assert reply == ("ERR respgate: backend redis is unavailable" if client in answered else b"OK")
+        replies.append(client.read())
         assert client.call("PING") == b"PONG"
         client.close()
+    assert set(replies) == {b"OK", "ERR respgate: backend redis is unavailable"}
+    assert replies.count(b"OK") <= 3  # what the kernel holds among them
 
 
 def test_replies_of_respgate_behind_a_blocked_command_are_bounded(start_gate, redis):
@@ -253,68 +254,3 @@ def test_no_descriptors_left(start_gate, redis):
             client.close()
         with gate.client() as late:
             assert late.call("PING") == b"PONG"
-
-
-# -- draining -----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def draining(start_gate, redis):
-    """Two workers, one of them drained, and a client of the other in a transaction."""
-    gate = start_gate(redis, proxy={"threads": 2, "drain-timeout": "20s"})
-    stays, goes = gate.client(), gate.client()
-    assert goes.call("PING") == b"PONG"
-    stays.ok("MULTI")
-    gate.process.signal(signal.SIGTERM)
-    goes.closed()
-    queued = 0
-    end = time.monotonic() + 0.3  # several of a worker's ticks, so that one has nothing left to do
-    while time.monotonic() < end:
-        assert stays.call("PING") == b"QUEUED"
-        queued += 1
-    return gate, stays, queued
-
-
-def ends_soon(gate):
-    start = time.monotonic()
-    assert gate.process.wait_exit(10) == 0
-    assert time.monotonic() - start < 3 * FACTOR
-    gate.check()
-
-
-def test_draining_and_done(draining):
-    gate, stays, queued = draining
-    assert stays.call("EXEC") == [b"PONG"] * queued
-    stays.closed()
-    ends_soon(gate)
-
-
-def test_reload_while_draining(draining):
-    gate, stays, queued = draining
-    for _ in range(3):
-        gate.process.signal(signal.SIGHUP)
-        assert stays.call("PING") == b"QUEUED"
-    assert stays.call("EXEC") == [b"PONG"] * (queued + 3)
-    stays.closed()
-    ends_soon(gate)
-
-
-def test_client_list_while_draining(draining):
-    gate, stays, _ = draining
-    replies = stays.pipeline("DISCARD", "CLIENT LIST")
-    assert replies[0] == b"OK" and b" cmd=client|list " in replies[1]
-    stays.closed()
-    ends_soon(gate)
-
-
-def test_draining_with_a_tracking_client_whose_command_waits(start_gate, redis):
-    gate = start_gate(redis, proxy={"drain-timeout": "20s"},
-                      backend={**QUICK, "park-timeout": "500ms"})
-    with gate.client() as client:
-        client.call("HELLO 3")
-        client.ok("CLIENT TRACKING ON")
-        redis.kill()
-        assert client.push() == [b"invalidate", None]
-        client.send(encode("GET", "k"))
-        gate.process.signal(signal.SIGTERM)
-        ends_soon(gate)
