@@ -397,6 +397,7 @@ struct client {
     uint64_t waiting_since;
     bool pin_multi, pin_full; /* its last try for a pinned link */
     bool restoring;           /* its subscriptions wait for a new link */
+    bool db_moves;            /* its EXEC under way holds a SELECT */
     bool impatient;           /* links have waited long enough for it, until its output is empty */
     struct link *pauses;      /* a link that waits until it has taken its output */
 };
@@ -476,6 +477,7 @@ struct worker {
     uint64_t next_scan;
     uint64_t log_window, log_count; /* refusals logged this second */
     uint64_t trim_at;
+    bool drained; /* no clients any more */
     uint64_t commands_asked; /* id of the link that was asked for COMMAND */
     bool draining, unblocked;
     uint64_t drain_until;
@@ -528,6 +530,7 @@ struct proxy {
     bool signalled; /* the handlers are set */
     bool draining;
     unsigned workers_done;
+    unsigned workers_drained;
     double accept_tokens;
     uint64_t accept_last;
 };
@@ -544,6 +547,8 @@ bool proxy_dial_allowed(struct proxy *proxy, double rate);
 /* Worker to main: a COMMAND reply of the backend, to learn from. */
 void proxy_learn(struct proxy *proxy, struct str reply);
 void proxy_worker_done(struct worker *worker);
+void proxy_worker_drained(struct worker *worker);
+void worker_stop(struct worker *worker);
 void proxy_client_gone(struct worker *worker, const struct address *address);
 
 #endif

@@ -19,6 +19,13 @@ static enum step classify(struct client *client, struct call *call)
     const struct snapshot *snapshot = client->worker->snapshot;
     const struct str *argv = call->request.argv;
     size_t argc = call->request.argc;
+    if (unlikely(client->db_moves)) { /* behind an EXEC with a SELECT in it: its db decides */
+        if (client->queue.head) {
+            client_wait(client, WAIT_DRAIN);
+            return PARKED;
+        }
+        client->db_moves = false;
+    }
     switch (command_lookup(snapshot->commands, argv, argc, &call->command)) {
     case LOOKUP_FOUND: break;
     case LOOKUP_UNKNOWN:

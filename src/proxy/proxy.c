@@ -244,6 +244,23 @@ static void proxy_drain(struct proxy *proxy)
         worker_drain(&proxy->workers[i]);
 }
 
+static void worker_drained(struct loop *loop, struct mail *mail)
+{
+    struct proxy *proxy = CONTAINER(loop, struct proxy, loop);
+    free(mail);
+    if (++proxy->workers_drained < proxy->worker_count)
+        return;
+    for (unsigned i = 0; i < proxy->worker_count; i++)
+        worker_stop(&proxy->workers[i]);
+}
+
+void proxy_worker_drained(struct worker *worker)
+{
+    struct mail *mail = xcalloc(1, sizeof(*mail));
+    mail->run = worker_drained;
+    loop_post(&worker->proxy->loop, mail);
+}
+
 static void worker_gone(struct loop *loop, struct mail *mail)
 {
     struct proxy *proxy = CONTAINER(loop, struct proxy, loop);

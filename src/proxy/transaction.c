@@ -189,6 +189,7 @@ enum step transaction_exec(struct client *client, struct call *call)
     call->kind = REQ_EXEC;
     call->to_pinned = true;
     call->expect = transaction->selected ? (uint32_t)transaction->db + 1 : 0;
+    client->db_moves = transaction->selected;
     client->pins &= ~(uint32_t)(PIN_MULTI | PIN_WATCH);
     client->watched_keys = 0;
     client->watching = false;

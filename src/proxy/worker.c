@@ -107,14 +107,29 @@ static void worker_drain_step(struct worker *worker)
                 client_close(client, REASON_DRAIN);
             else if (first && (client->pins & PIN_BLOCK))
                 client_unblock(client, false);
-            else if (may_go(client) || (client->pins & ~(uint32_t)(PIN_MULTI | PIN_WATCH)))
+            else if (may_go(client) || (!client->call.active &&
+                                        (client->pins & ~(uint32_t)(PIN_MULTI | PIN_WATCH))))
                 client_leave(client, REASON_DRAIN);
         }
     worker->unblocked = true;
     if (!empty && !over)
         return;
+    worker->drained = true; /* its mail is still read: others may have clients */
     node_close(&worker->node);
-    loop_stop(&worker->loop);
+    proxy_worker_drained(worker);
+}
+
+static void worker_stopped(struct loop *loop, struct mail *mail)
+{
+    free(mail);
+    loop_stop(loop);
+}
+
+void worker_stop(struct worker *worker)
+{
+    struct mail *mail = xcalloc(1, sizeof(*mail));
+    mail->run = worker_stopped;
+    loop_post(&worker->loop, mail);
 }
 
 static void worker_begin_drain(struct loop *loop, struct mail *mail)
@@ -155,6 +170,8 @@ static void worker_tick(struct loop *loop)
 {
     struct worker *worker = CONTAINER(loop, struct worker, loop);
     uint64_t now = loop_now(loop);
+    if (worker->drained)
+        return;
     node_tick(&worker->node);
     waits_tick(worker, now);
     if (now >= worker->next_scan) {

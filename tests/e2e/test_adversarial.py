@@ -305,3 +305,36 @@ def test_after_killing_oneself_nothing_runs(start_gate, redis, threads):
         assert client.closed() == b":1\r\n"
     with gate.client() as client:
         assert client.call("EXISTS marker") == 0
+
+
+MOVED = ["MULTI", "SELECT 3", "EXEC"]
+
+
+@pytest.mark.parametrize("before, after", [
+    ([], ["DEL precious"]),
+    ([], ["MULTI", "DEL precious", "EXEC"]),
+    ([], ["WATCH k", "DEL precious"]),
+    ([], ["BLPOP precious 0.01"]),
+    (["HELLO 3", "CLIENT TRACKING ON"], ["DEL precious"]),
+    (["HELLO 3", "SUBSCRIBE c"], ["DEL precious"]),
+], ids=["shared", "MULTI", "WATCH", "blocking", "tracking", "subscribed"])
+def test_no_way_behind_exec_leads_round_a_rule_for_a_db(start_gate, redis, before, after):
+    """Also where what follows goes to the pinned link the EXEC is on, and need not wait for it."""
+    gate = start_gate(redis, extra=rule("keep", "del, blpop", db=3))
+    with gate.client() as client, redis.client() as direct:
+        direct.pipeline("SELECT 3", "RPUSH precious 1")
+        for command in before:
+            client.send(encode(*command.split()))
+            client.value()
+        replies = client.pipeline(*MOVED, *after)
+        assert replies[2] == [b"OK"]
+        name = next(line for line in after if "precious" in line).split()[0]
+        assert denied(name, "keep") in replies[3:]
+        assert direct.call("LLEN precious") == 1
+
+
+def test_the_db_that_exec_leaves_does_not_count(start_gate, redis):
+    gate = start_gate(redis, extra=rule("keep", "del", db=3))
+    with gate.client() as client:
+        client.ok("SELECT 3")
+        assert client.pipeline("MULTI", "SELECT 0", "EXEC", "DEL other")[-1] == 0
