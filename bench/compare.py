@@ -16,10 +16,11 @@ from parties import Field, cpu_seconds
 PARTIES = ("direct", "respgate", "nutcracker", "haproxy")
 
 # Who runs on which core of two; "direct" is redis-benchmark without a proxy, never on Redis' core.
-# See README.md for why "apart" is the default.
+# See README.md for why "proxy" is the default.
 LAYOUTS = {
     "apart": {"proxy": 1, "redis": 0, "benchmark": 0, "direct": 1},
     "shared": {"proxy": 0, "redis": 1, "benchmark": 0, "direct": 0},
+    "proxy": {"proxy": 1, "redis": None, "benchmark": None, "direct": None},
     "free": {"proxy": None, "redis": None, "benchmark": None, "direct": None},
 }
 
@@ -174,7 +175,7 @@ def parse():
     parser.add_argument("--cases", help="of " + ",".join(case.name for case in CASES))
     parser.add_argument("--parties", default=",".join(PARTIES), help="of " + ",".join(PARTIES))
     parser.add_argument("--requests", type=int, help="in every run, in place of the case's own number")
-    parser.add_argument("--layout", choices=LAYOUTS, default="apart", help="who runs on which core")
+    parser.add_argument("--layout", choices=LAYOUTS, default="proxy", help="who runs on which core")
     parser.add_argument("--build", required=True, help="folder with the respgate to measure; default build-release")
     parser.add_argument("--output", help="also write the tables to this file")
     parser.add_argument("--no-memory", action="store_true", help="leave out the idle connections")

@@ -38,10 +38,10 @@ static enum step classify(struct client *client, struct call *call)
 
 static enum step admit(struct client *client, struct call *call)
 {
-    if (likely(client_authenticated(client) || (call->command->flags & CMD_NO_AUTH)))
+    if (likely(!client->worker->snapshot->config->user_count))
+        return NEXT; /* who must log in, and has not, hears it from the store itself */
+    if (client->authenticated || (call->command->flags & CMD_NO_AUTH))
         return NEXT;
-    if (!client->worker->snapshot->config->user_count)
-        return NEXT; /* the store itself says NOAUTH */
     transaction_abort(client);
     client_reply_text(client, "-NOAUTH Authentication required.\r\n");
     return ANSWERED;

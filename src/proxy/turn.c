@@ -94,13 +94,13 @@ static void client_malformed(struct client *client)
 static bool client_run(struct client *client)
 {
     struct worker *worker = client->worker;
+    struct request_limits limits = client_limits(client);
     for (int turn = 0; turn < TURN_COMMANDS; turn++) {
         if (!client->call.active) {
             if (!client_has_room(client)) {
                 client_wait(client, WAIT_ROOM);
                 return false;
             }
-            struct request_limits limits = client_limits(client);
             enum request_status status =
                 parser_next(client->parser, &limits, &client->call.request);
             if (status == REQUEST_MORE)
@@ -118,6 +118,9 @@ static bool client_run(struct client *client)
         switch (pipeline_run(client)) {
         case NEXT:
         case ANSWERED:
+            call_end(client);
+            limits = client_limits(client); /* it may have logged in, or the rules be new */
+            break;
         case SENT: call_end(client); break;
         case PARKED: return false;
         case CLOSED: call_end(client); return false;
