@@ -477,7 +477,7 @@ struct worker {
     uint64_t next_scan;
     uint64_t log_window, log_count; /* refusals logged this second */
     uint64_t trim_at;
-    bool drained; /* no clients any more */
+    bool drained;            /* no clients any more */
     uint64_t commands_asked; /* id of the link that was asked for COMMAND */
     bool draining, unblocked;
     uint64_t drain_until;

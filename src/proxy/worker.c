@@ -107,8 +107,8 @@ static void worker_drain_step(struct worker *worker)
                 client_close(client, REASON_DRAIN);
             else if (first && (client->pins & PIN_BLOCK))
                 client_unblock(client, false);
-            else if (may_go(client) || (!client->call.active &&
-                                        (client->pins & ~(uint32_t)(PIN_MULTI | PIN_WATCH))))
+            else if (may_go(client) ||
+                     (!client->call.active && (client->pins & ~(uint32_t)(PIN_MULTI | PIN_WATCH))))
                 client_leave(client, REASON_DRAIN);
         }
     worker->unblocked = true;
