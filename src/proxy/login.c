@@ -171,8 +171,8 @@ static void reset_done(struct req *req, struct link *link, struct str reply)
     (void)req;
     if (!reply.ptr || link->state == LINK_CLOSED)
         return;
-    if (reply.ptr[0] == '-')
-        link_close(link, REASON_DIRTY, "RESET was refused");
+    if (!str_equal(reply, STR("+RESET\r\n"))) /* refused, or not its reply at all */
+        link_close(link, REASON_DIRTY, "RESET was not answered as it should be");
     else
         link_login(link);
 }

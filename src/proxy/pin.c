@@ -200,9 +200,9 @@ void pool_unpin(struct client *client)
         return;
     bool blocked = false;
     for (struct req *req = link->sent.head; req; req = req->next_link)
-        blocked |= req->kind == REQ_BLOCK || req->kind == REQ_MONITOR;
+        blocked |= req->kind == REQ_BLOCK || req->kind == REQ_MONITOR || req->kind == REQ_SUBSCRIBE;
     if (blocked || link->monitor)
-        link_close(link, REASON_OWNER_LEFT, NULL); /* nothing but a close ends what it does */
+        link_close(link, REASON_OWNER_LEFT, NULL); /* how many replies still come is not known */
     else if (link->dirty || link->sent.head || link->subscribed)
         link_reset(link);
     else

@@ -65,8 +65,8 @@ struct snapshot_mail {
     struct snapshot *snapshot;
 };
 
-/* From here on every command meets the new rules. Calls that wait keep their place; only what
- * points into the old tables is looked up again. */
+/* From here on every command meets the new rules; calls that wait are judged anew when they go on
+ * (pipeline.c, call_freshen). */
 static void worker_adopt(struct loop *loop, struct mail *mail)
 {
     struct snapshot_mail *letter = CONTAINER(mail, struct snapshot_mail, mail);

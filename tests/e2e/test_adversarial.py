@@ -338,3 +338,26 @@ def test_the_db_that_exec_leaves_does_not_count(start_gate, redis):
     with gate.client() as client:
         client.ok("SELECT 3")
         assert client.pipeline("MULTI", "SELECT 0", "EXEC", "DEL other")[-1] == 0
+
+
+@pytest.mark.parametrize("version", ["2", "3"])
+def test_leaving_with_confirmations_under_way_spoils_no_link(start_gate, redis, start_tap, version):
+    """UNSUBSCRIBE from all is answered once for each channel: what still comes when the client has
+    gone must not be taken for the answer to what cleans its link, nor reach the link's next owner."""
+    tap = start_tap(redis)
+    gate = start_gate(tap)
+    for _ in range(3):
+        leaver = gate.client()
+        leaver.call("HELLO", version)
+        leaver.call("BLPOP nothing 0.01")  # its link is warm
+        tap.holding = True
+        leaver.send(encode("SUBSCRIBE", "a", "b", "c") + encode("UNSUBSCRIBE"))
+        seen = gate.process.log().count("closed: connection failed")
+        leaver.abort()
+        wait_until(lambda: gate.process.log().count("closed: connection failed") > seen, "it to be gone")
+        tap.holding = False
+        with gate.client() as other:
+            other.call("HELLO", version)
+            for number in range(20):
+                assert other.pipeline("MULTI", f"ECHO {number}", "EXEC")[-1] == [b"%d" % number]
+    assert "reply nobody asked for" not in gate.process.log()
