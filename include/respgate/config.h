@@ -34,6 +34,7 @@ enum anonymous_mode { ANONYMOUS_NO, ANONYMOUS_BACKEND };
 enum learned_mode { LEARNED_DATA, LEARNED_ALL, LEARNED_NONE };
 enum backend_mode { MODE_AUTO, MODE_STANDALONE, MODE_CLUSTER, MODE_SENTINEL };
 enum tls_verify { VERIFY_FULL, VERIFY_CA, VERIFY_NO };
+enum key_names { KEY_NAMES_PREFIX, KEY_NAMES_HASH, KEY_NAMES_FULL };
 enum rule_mode { RULE_ENFORCE, RULE_OBSERVE, RULE_OFF };
 enum rule_action { ACTION_DENY, ACTION_ALLOW };
 
@@ -99,6 +100,8 @@ struct config {
         enum log_level level;
         bool json;
         const char *file;
+        const char *audit_file; /* NULL: none */
+        enum key_names key_names;
     } log;
 
     struct {

@@ -83,6 +83,31 @@ bool must_check tally_add(struct tally *tally, struct str key, uint64_t limit);
 void tally_remove(struct tally *tally, struct str key);
 void tally_free(struct tally *tally);
 
+/* ---- journal (journal.c, journal_writer.c) ---- */
+
+/* Lines from any thread to one file, written by a thread of its own: who adds one never waits for
+ * a disk. Lines wait in a queue of bounded size; beyond it they are lost and counted. */
+struct journal;
+enum { JOURNAL_LINE_MAX = 16 * 1024 };
+struct journal_settings {
+    size_t size;    /* of the queue, bytes */
+    size_t reserve; /* of it, for urgent lines alone */
+    size_t tail;    /* so many last lines are kept to be shown */
+    void (*note_lost)(struct buf *out, uint64_t count); /* the line that tells of lost ones */
+};
+struct journal *journal_new(const struct journal_settings *settings);
+/* The file from here on; again with the same name: opens it anew. NULL: none, "-": stderr. Lines
+ * added before go to the file before, when it takes them. Whether it can be opened is seen later:
+ * the log tells, and it is tried again. From one thread. */
+void journal_open(struct journal *journal, const char *path);
+/* One line with its newline, at most JOURNAL_LINE_MAX. False: lost, the queue is full. */
+bool journal_add(struct journal *journal, struct str line, bool urgent);
+/* The last lines, oldest first; a copy. */
+void journal_tail(struct journal *journal, size_t count, struct buf *out);
+uint64_t journal_lost(struct journal *journal);
+/* Writes what waits, for a second at most. */
+void journal_free(struct journal *journal);
+
 /* ---- loop (loop.c) ---- */
 
 /* One thread's event loop. A turn: timers, then the poll with all its callbacks, then every

@@ -20,6 +20,7 @@
 #include "respgate/resp.h"
 
 struct worker;
+struct proxy;
 struct client;
 struct link;
 
@@ -437,6 +438,27 @@ void address_text(const struct address *address, char out[64]);
 struct str address_key(const struct address *address, char room[24]);
 void client_tick(struct client *client, uint64_t now);
 
+/* ---- audit (audit.c, key_names.c) ---- */
+
+enum { AUDIT_TAIL = 200 };
+/* A line about a request. action, in the words of the rules: "deny", "limit", "delay", "log",
+ * "rewrite", "confirm", or "shed". rule: of the worker's rules of now, or POLICY_NO_RULE. Never
+ * blocks. To be called while the call is in the pipeline: its keys are in the worker's scratch. */
+void audit_request(struct client *client, const struct call *call, int64_t db, uint16_t rule,
+                   const char *action, bool observed);
+/* A line about anything else: "reload", "admin", "alert" ... From any thread; never blocks. */
+void audit_note(struct proxy *proxy, const char *event, const char *detail);
+/* A copy of the last lines, at most AUDIT_TAIL, oldest first, each with its newline. */
+void audit_tail(struct proxy *proxy, size_t count, struct buf *out);
+void audit_init(struct proxy *proxy);
+/* After a change of proxy->snapshot; old: the audit-file so far, NULL none. Main thread. */
+void audit_open(struct proxy *proxy, const char *old);
+void audit_reopen(struct proxy *proxy);
+void audit_free(struct proxy *proxy);
+/* A key as [log] key-names shows it, as a JSON string. */
+void key_shown(const struct config *config, const uint8_t secret[DIGEST_SIZE], struct str key,
+               struct buf *out);
+
 /* ---- the path of a request (pipeline.c and its stages) ---- */
 
 enum step {
@@ -531,6 +553,8 @@ struct proxy {
     bool draining;
     unsigned workers_done;
     unsigned workers_drained;
+    struct journal *audit;
+    uint8_t key_secret[DIGEST_SIZE]; /* of this process, for key-names = hash */
     double accept_tokens;
     uint64_t accept_last;
 };

@@ -67,6 +67,7 @@ bool judge_call(struct client *client, const struct call *call, int64_t db, stru
     policy_judge(policy, &question, &verdict);
     for (unsigned i = 0; i < verdict.observed_count; i++) {
         count(worker, STAT_REQUESTS_OBSERVED);
+        audit_request(client, call, db, verdict.observed[i], "deny", true);
         if (may_log(worker))
             log_info(client_who(client), "observe: rule '%s' would refuse '%s'",
                      policy_rule_name(policy, verdict.observed[i]), call->command->name);
@@ -76,6 +77,7 @@ bool judge_call(struct client *client, const struct call *call, int64_t db, stru
     case VERDICT_DENY: break;
     }
     count(worker, STAT_REQUESTS_DENIED);
+    audit_request(client, call, db, verdict.rule, "deny", false);
     policy_refusal(policy, &question, &verdict, out);
     if (may_log(worker))
         log_notice(client_who(client), "denied '%s' by rule '%s'", call->command->name,

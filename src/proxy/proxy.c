@@ -146,6 +146,7 @@ static void proxy_reload(struct proxy *proxy)
     proxy->reloads++;
     if (!snapshot) {
         proxy->reload_failures++;
+        audit_note(proxy, "reload", "failed, the configuration in force stays");
         log_error(NULL, "reload failed: %zu mistake%s, the configuration in force stays",
                   problems.errors, problems.errors == 1 ? "" : "s");
         problems_free(&problems);
@@ -155,9 +156,13 @@ static void proxy_reload(struct proxy *proxy)
     if (!log_open(config->log.file, config->log.level, config->log.json))
         log_error(NULL, "cannot open the log file %s; the old one stays", config->log.file);
     policy_log_changes(proxy->snapshot->policy, snapshot->policy);
+    struct config *old = config_hold(proxy->snapshot->config);
     proxy_adopt(proxy, snapshot);
+    audit_open(proxy, old->log.audit_file);
+    config_free(old);
     door_pace(proxy);
     log_notice(NULL, "reload done: %zu rules in force", policy_rule_count(snapshot->policy));
+    audit_note(proxy, "reload", "done");
     problems_free(&problems);
 }
 
@@ -282,6 +287,7 @@ static void proxy_signal(uv_signal_t *handle, int number)
     switch (number) {
     case SIGHUP: proxy_reload(proxy); break;
     case SIGUSR1:
+        audit_reopen(proxy);
         if (!log_reopen())
             log_error(NULL, "cannot reopen the log file; the old one stays");
         else
@@ -379,6 +385,7 @@ void proxy_free(struct proxy *proxy)
     for (size_t i = 0; proxy->signalled && i < ARRAY_LEN(proxy->signals); i++)
         uv_close((uv_handle_t *)&proxy->signals[i], NULL);
     loop_free(&proxy->loop);
+    audit_free(proxy);
     snapshot_drop(proxy->snapshot);
     tally_free(proxy->addresses);
     tally_free(proxy->users);
@@ -405,6 +412,7 @@ void proxy_init(struct proxy *proxy, struct snapshot *snapshot, const char *conf
         .pinned_users = tally_new(),
         .worker_count = 1,
     };
+    audit_init(proxy);
     loop_init(&proxy->loop, proxy_tick);
 }
 
@@ -417,6 +425,7 @@ int proxy_run(struct snapshot *snapshot, const char *config_path,
     proxy_signals(&proxy);
     raise_file_limit(snapshot->config);
     proxy.accept_last = loop_now(&proxy.loop);
+    audit_open(&proxy, NULL);
     if (!proxy_listen(&proxy)) {
         proxy_free(&proxy);
         return 1;
