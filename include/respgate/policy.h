@@ -26,6 +26,9 @@ struct subject {
     uint64_t client_id;
 };
 
+/* How near a node is to its limits; src/pressure tells it. */
+enum pressure { PRESSURE_NORMAL, PRESSURE_HIGH, PRESSURE_CRITICAL };
+
 /* One request to be judged. keys are the real ones (NOT_KEY left out). */
 struct question {
     const struct command *command;
@@ -36,6 +39,7 @@ struct question {
     bool keys_unknown; /* there are keys no specification can tell: meets every deny, no allow */
     int64_t db;
     const struct subject *subject;
+    enum pressure pressure; /* of the node it goes to */
 };
 
 enum verdict_kind { VERDICT_ALLOW, VERDICT_DENY };
@@ -104,6 +108,16 @@ const char *policy_rule_name(const struct policy *policy, uint16_t rule);
 /* Logs what differs, rule by rule: added, removed, changed (which fields), moved. old may be
  * NULL: nothing is logged then. */
 void policy_log_changes(const struct policy *old, const struct policy *new);
+
+/* Bytes a write may reach in the store: what it brings, or for SETRANGE, SETBIT and BITFIELD where
+ * their offsets end. */
+uint64_t policy_bytes(const struct command *command, const struct str *argv, size_t argc);
+
+/* Patterns of keys outside rules: globs, ! excludes. Lives in the arena; mistakes are told. */
+struct key_patterns;
+const struct key_patterns *key_patterns_compile(struct arena *arena, const struct text_list *list,
+                                                struct problems *problems);
+bool key_patterns_match(const struct key_patterns *patterns, struct str key);
 
 /* "10.0.0.0/8", "2001:db8::/32", "unix", an address alone. IPv4-mapped IPv6 becomes IPv4. */
 struct network {

@@ -89,9 +89,9 @@ static void list_init_for(struct arena *arena, struct pattern_list *list, size_t
     list->globs = arena_alloc(arena, cap * sizeof(list->globs[0]));
 }
 
-const void *keys_compile(struct compiler *compiler, const struct text_list *texts)
+const struct key_patterns *key_patterns_compile(struct arena *arena, const struct text_list *texts,
+                                                struct problems *problems)
 {
-    struct arena *arena = compiler->arena;
     struct key_patterns *patterns = arena_alloc(arena, sizeof(*patterns));
     size_t included = 0;
     list_init_for(arena, &patterns->include, texts->count + 1);
@@ -102,7 +102,7 @@ const void *keys_compile(struct compiler *compiler, const struct text_list *text
         if (exclude)
             glob = (struct str){glob.ptr + 1, glob.len - 1};
         if (glob.len == 0)
-            problem_error(compiler->problems, texts->where[i], "an empty key pattern");
+            problem_error(problems, texts->where[i], "an empty key pattern");
         list_add(arena, exclude ? &patterns->exclude : &patterns->include, glob);
         included += !exclude;
     }
@@ -111,6 +111,11 @@ const void *keys_compile(struct compiler *compiler, const struct text_list *text
     list_finish(&patterns->include);
     list_finish(&patterns->exclude);
     return patterns;
+}
+
+const void *keys_compile(struct compiler *compiler, const struct text_list *texts)
+{
+    return key_patterns_compile(compiler->arena, texts, compiler->problems);
 }
 
 /* ---- one key ---- */
@@ -136,10 +141,14 @@ static bool list_match(const struct pattern_list *list, struct str key)
     return false;
 }
 
+bool key_patterns_match(const struct key_patterns *patterns, struct str key)
+{
+    return list_match(&patterns->include, key) && !list_match(&patterns->exclude, key);
+}
+
 bool keys_match(const void *data, struct str key)
 {
-    const struct key_patterns *patterns = data;
-    return list_match(&patterns->include, key) && !list_match(&patterns->exclude, key);
+    return key_patterns_match(data, key);
 }
 
 /* ---- a client's pattern ---- */
