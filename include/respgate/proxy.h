@@ -18,6 +18,7 @@
 #include "respgate/net.h"
 #include "respgate/policy.h"
 #include "respgate/resp.h"
+#include "respgate/stats.h"
 
 struct worker;
 struct proxy;
@@ -25,15 +26,6 @@ struct client;
 struct link;
 
 /* ---- tables ---- */
-
-enum stat_id {
-#define STAT(id, name, help) STAT_##id,
-#include "respgate/stats.def"
-#undef STAT
-    STAT_COUNT
-};
-const char *stat_name(enum stat_id stat);
-const char *stat_help(enum stat_id stat);
 
 enum reason {
 #define REASON(id, text) REASON_##id,
@@ -366,7 +358,8 @@ struct client {
     bool eof;    /* the client will send no more */
     uint16_t last_command;
     struct call call;
-    uint64_t active;        /* loop ms of its last byte */
+    uint64_t active; /* loop ms of its last byte */
+    uint64_t requests, denied, bytes_in;
     uint64_t soft_since;    /* loop ms since when output is above the soft limit */
     uint64_t request_since; /* loop ms when the unfinished request began */
 
@@ -546,6 +539,9 @@ struct proxy {
     int64_t links[2];                 /* atomic: by role, of all workers */
     uint64_t refused, refused_logged; /* clients turned away at the door */
     uint64_t reloads, reload_failures;
+    bool reload_failed;            /* the last one */
+    struct list reports;           /* letters under way: report.c */
+    int64_t started, reloaded;     /* seconds since 1970 */
     struct command_table **tables; /* learned so far; snapshots and waiting calls point into them */
     size_t table_count;
     uv_signal_t signals[4];
@@ -568,6 +564,11 @@ bool proxy_check_backend(struct snapshot *snapshot);
 int proxy_run(struct snapshot *snapshot, const char *config_path,
               const struct config_overrides *overrides);
 bool proxy_dial_allowed(struct proxy *proxy, double rate);
+/* Collects what there is to tell from all workers. done is called once, on the main loop, and
+ * frees the report with report_free(). Call it on the main thread. (report.c) */
+void proxy_report(struct proxy *proxy, void (*done)(struct report *report, void *context),
+                  void *context);
+void reports_free(struct proxy *proxy); /* those under way, at the end */
 /* Worker to main: a COMMAND reply of the backend, to learn from. */
 void proxy_learn(struct proxy *proxy, struct str reply);
 void proxy_worker_done(struct worker *worker);

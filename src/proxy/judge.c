@@ -78,6 +78,7 @@ bool judge_call(struct client *client, const struct call *call, int64_t db, stru
     }
     count(worker, STAT_REQUESTS_DENIED);
     audit_request(client, call, db, verdict.rule, "deny", false);
+    client->denied++;
     policy_refusal(policy, &question, &verdict, out);
     if (may_log(worker))
         log_notice(client_who(client), "denied '%s' by rule '%s'", call->command->name,

@@ -144,6 +144,8 @@ static void proxy_reload(struct proxy *proxy)
         snapshot_load(proxy->config_path, &proxy->overrides, proxy->snapshot, &problems);
     log_problems(&problems, snapshot ? LOG_WARN : LOG_ERROR);
     proxy->reloads++;
+    proxy->reloaded = clock_wall();
+    proxy->reload_failed = !snapshot;
     if (!snapshot) {
         proxy->reload_failures++;
         audit_note(proxy, "reload", "failed, the configuration in force stays");
@@ -386,6 +388,7 @@ void proxy_free(struct proxy *proxy)
         uv_close((uv_handle_t *)&proxy->signals[i], NULL);
     loop_free(&proxy->loop);
     audit_free(proxy);
+    reports_free(proxy);
     snapshot_drop(proxy->snapshot);
     tally_free(proxy->addresses);
     tally_free(proxy->users);
@@ -411,8 +414,10 @@ void proxy_init(struct proxy *proxy, struct snapshot *snapshot, const char *conf
         .pinned_addresses = tally_new(),
         .pinned_users = tally_new(),
         .worker_count = 1,
+        .started = clock_wall(),
     };
     audit_init(proxy);
+    list_init(&proxy->reports);
     loop_init(&proxy->loop, proxy_tick);
 }
 

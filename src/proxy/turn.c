@@ -112,6 +112,7 @@ static bool client_run(struct client *client)
                 return false;
             }
             count(worker, STAT_REQUESTS);
+            client->requests++;
             client->request_since = 0;
             call_begin(client);
         }
@@ -177,6 +178,7 @@ static void client_readable(struct conn *conn)
     if (got <= 0)
         return;
     count_add(worker, STAT_BYTES_IN, (uint64_t)got);
+    client->bytes_in += (uint64_t)got;
     client->active = loop_now(conn->loop);
     if (!client->parser)
         client->parser = worker_parser(worker);

@@ -13,13 +13,14 @@ LAYERS = {
     "base": set(),
     "resp": {"base"},
     "command": {"base", "resp"},
+    "stats": {"base", "command"},
     "config": {"base"},
     "script": {"base", "command"},
     "policy": {"base", "command", "config"},
     "route": {"base", "resp", "command"},
     "net": {"base", "config", "policy"},
-    "proxy": {"base", "resp", "command", "config", "script", "policy", "route", "net"},
-    "admin": {"base", "resp", "command", "config", "script", "policy", "route", "net", "proxy"},
+    "proxy": {"base", "resp", "command", "stats", "config", "script", "policy", "route", "net"},
+    "admin": {"base", "resp", "command", "stats", "config", "script", "policy", "route", "net", "proxy"},
 }
 
 # A library is seen by these files alone, by its headers and by its names.

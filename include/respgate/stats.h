@@ -1,0 +1,203 @@
+/*
+ * stats.h - counting: key prefixes, histograms, hot keys, large and slow requests; and the report
+ * that all of it is collected into.
+ *
+ * Pure: no thread, lock, socket or clock of its own. A worker owns one of each and only its
+ * thread touches it; a report is filled by one worker after the other and then read by whoever
+ * asked for it. All memory is bounded, whatever keys come.
+ */
+#ifndef RESPGATE_STATS_H
+#define RESPGATE_STATS_H
+
+#include "respgate/base.h"
+
+/* ---- counters of a worker (tables.c) ---- */
+
+enum stat_id {
+#define STAT(id, name, help) STAT_##id,
+#include "respgate/stats.def"
+#undef STAT
+    STAT_COUNT
+};
+const char *stat_name(enum stat_id stat);
+const char *stat_help(enum stat_id stat);
+
+enum prefix_count {
+#define PREFIX_COUNT(id, name, help) PREFIX_##id,
+#include "respgate/prefix_counts.def"
+#undef PREFIX_COUNT
+    PREFIX_COUNTS
+};
+const char *prefix_count_name(enum prefix_count count);
+const char *prefix_count_help(enum prefix_count count);
+
+enum rule_count {
+#define RULE_COUNT(id, name, help) STATS_RULE_##id,
+#include "respgate/rule_counts.def"
+#undef RULE_COUNT
+    STATS_RULE_COUNTS
+};
+const char *rule_count_name(enum rule_count count);
+const char *rule_count_help(enum rule_count count);
+
+/* ---- histogram (histogram.c) ---- */
+
+/* Microseconds, log-linear: each power of two is cut into 64 steps, so a value is known to 0.8 %.
+ * A power of two gets its memory when it is first met; at most 14 KiB in all. */
+enum { HISTOGRAM_STEPS = 64, HISTOGRAM_OCTAVES = 27 };
+struct histogram {
+    uint64_t count, sum, max;
+    uint64_t *octave[HISTOGRAM_OCTAVES];
+};
+void histogram_add(struct histogram *histogram, uint64_t us, uint64_t times);
+void histogram_merge(struct histogram *to, const struct histogram *from);
+/* The value that this part (0.99) of all is not above; 0 when there is none. */
+uint64_t histogram_percentile(const struct histogram *histogram, double part);
+/* How many are at most this: for the buckets of Prometheus. */
+uint64_t histogram_below(const struct histogram *histogram, uint64_t us);
+void histogram_clear(struct histogram *histogram);
+
+/* ---- the report ---- */
+
+/* Everything there is to tell, at one moment: made by proxy_report(), freed with report_free().
+ * All texts live in its arena. Lists are in no order unless said. Keys and prefixes are raw
+ * bytes: whoever shows them escapes them. Durations: ms where the name says so, else us. */
+
+struct report_client {
+    uint64_t id;
+    unsigned worker;
+    const char *address, *user, *name, *command, *state, *pins; /* "" when there is none */
+    uint64_t age_ms, idle_ms;
+    uint64_t requests, denied, bytes_in, bytes_out;
+    size_t output;    /* replies it has not read yet, bytes */
+    size_t in_flight; /* requests without a reply */
+    int db;
+    unsigned resp;
+    bool tls;
+};
+
+/* A node as all workers together see it. */
+struct report_node {
+    const char *name, *address, *server, *version;
+    unsigned workers, up; /* workers that know it; of these, to which it is up */
+    bool breaker_open;    /* to any */
+    uint64_t requests, errors, redirects, dials, dial_failures;
+    size_t in_flight, parked, parked_bytes;
+    size_t shared_links, pinned_links, idle_links;
+    struct histogram latency; /* of the backend */
+};
+
+/* A class of links of one worker. */
+struct report_pool {
+    unsigned worker;
+    const char *node, *identity; /* "" does not log in */
+    int db, resp;
+    const char *shared; /* "ready", "dialling", "none" ... */
+    size_t clients, pinned, idle, in_flight, parked, waiting;
+};
+
+/* What somebody wrote under a prefix in a minute. */
+struct report_writer {
+    const char *address; /* "" nobody */
+    uint64_t client;     /* the last of its connections that wrote */
+    uint64_t writes, bytes;
+};
+struct report_prefix {
+    struct str name;
+    bool declared;
+    uint64_t counts[PREFIX_COUNTS];
+    uint64_t minute_writes, minute_bytes; /* of the last full minute and the one under way */
+    struct report_writer writer;          /* who wrote most of that */
+};
+
+struct report_command {
+    const char *name;
+    uint64_t calls, errors;
+    struct histogram proxy, backend; /* time spent here, and there */
+};
+
+struct report_rule {
+    const char *name, *action, *mode;
+    uint64_t counts[STATS_RULE_COUNTS];
+};
+
+struct report_user {
+    const char *name;
+    uint64_t requests, denied;
+    size_t clients;
+};
+
+struct report_hot {
+    struct str key;
+    uint64_t total, minute; /* estimated requests: since the start; in the minute as above */
+};
+
+struct report_big {
+    struct str key; /* len 0: not known */
+    const char *command, *address;
+    uint64_t client, bytes;
+    int64_t when; /* seconds since 1970 */
+    bool reply;   /* else the request was large */
+};
+
+struct report_slow {
+    struct str key;
+    const char *command, *address, *user, *node;
+    uint64_t id, client;
+    int64_t when;
+    uint64_t queue, backend, output; /* us: before it was sent; until its reply; until taken */
+};
+
+struct report_memory {
+    const char *purpose;
+    uint64_t bytes;
+};
+
+#define REPORT_LIST(type, name)                                                                    \
+    struct type *name;                                                                             \
+    size_t name##_count, name##_room
+
+struct report {
+    struct arena *arena;
+    uint64_t at_ns;      /* clock_ns() when it was complete: rates come from two reports */
+    int64_t at, started; /* seconds since 1970 */
+    const char *version, *config_file;
+    uint64_t generation; /* of the configuration in force */
+    uint64_t reloads, reload_failures;
+    bool reload_ok;   /* the last one */
+    int64_t reloaded; /* when it was; 0: none yet */
+    bool draining;
+    unsigned workers;
+    uint64_t rule_count;
+    uint64_t clients_max, clients_refused;
+    int64_t links_shared, links_pinned, links_max, pinned_max;
+    int64_t listen_expiry, backend_expiry; /* of certificates, seconds since 1970; 0 none */
+    size_t addresses;                      /* distinct ones among the clients */
+    size_t states[8];                      /* clients by state, see report_client.state */
+    uint64_t cpu_us;                       /* user and system, of the process */
+    uint64_t counters[STAT_COUNT];
+    struct histogram proxy, backend; /* of all commands */
+    REPORT_LIST(report_client, clients);
+    REPORT_LIST(report_node, nodes);
+    REPORT_LIST(report_pool, pools);
+    REPORT_LIST(report_prefix, prefixes);
+    REPORT_LIST(report_command, commands); /* those that were called */
+    REPORT_LIST(report_rule, rules);       /* in file order, then the built-in ones */
+    REPORT_LIST(report_user, users);
+    REPORT_LIST(report_hot, hot);   /* most first */
+    REPORT_LIST(report_big, big);   /* largest first */
+    REPORT_LIST(report_slow, slow); /* newest first */
+    REPORT_LIST(report_memory, memory);
+};
+struct report *report_new(void);
+void report_free(struct report *report);
+/* One more, zeroed, at the end of a list: struct report_node *node = REPORT_ADD(report, nodes). */
+#define REPORT_ADD(report, list)                                                                   \
+    ((report)->list = report_grow((report)->list, (report)->list##_count, &(report)->list##_room,  \
+                                  sizeof(*(report)->list)),                                        \
+     &(report)->list[(report)->list##_count++])
+void *report_grow(void *items, size_t count, size_t *room, size_t size);
+const char *report_text(struct report *report, const char *text); /* its own copy; NULL is "" */
+struct str report_str(struct report *report, struct str text);
+
+#endif
