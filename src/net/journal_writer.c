@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -71,6 +72,15 @@ static void batch_advance(struct writer *writer, size_t count)
         writer->len = writer->written = writer->line = 0;
 }
 
+/* Whoever reads the pipe has a moment to do so. */
+static bool pipe_ready(int fd)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
+    bool ready = poll(&poll_fd, 1, RETRY_MS) > 0;
+    errno = EAGAIN;
+    return ready;
+}
+
 /* False: try again later. */
 static bool batch_write(struct writer *writer)
 {
@@ -80,6 +90,8 @@ static bool batch_write(struct writer *writer)
         return !writer->path;
     ssize_t count =
         write(writer->fd, writer->batch + writer->written, writer->len - writer->written);
+    if (count < 0 && errno == EAGAIN && pipe_ready(writer->fd))
+        return true;
     if (count < 0) {
         if (errno == EPIPE || errno == EBADF)
             file_close(writer);
