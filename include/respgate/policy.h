@@ -29,6 +29,24 @@ struct subject {
 /* How near a node is to its limits; src/pressure tells it. */
 enum pressure { PRESSURE_NORMAL, PRESSURE_HIGH, PRESSURE_CRITICAL };
 
+/* What is known of a question's arguments, and so which classes count. */
+enum question_kind {
+    QUESTION_REQUEST, /* a client's own: what it says is what it does */
+    /* EVAL or FCALL with calls that were all judged one by one. What refuses has met them there,
+     * with their own keys, so for it only the command's own classes count; for all else the calls'
+     * classes (more_classes) do too. */
+    QUESTION_SCRIPT,
+    /* One call of a script with arguments that are not known (policy_unknown): classes they decide
+     * on hold for what refuses and for no allow. */
+    QUESTION_CALL_OPEN,
+};
+/* Stands for an argument nobody knows: no number, no option word. Told by its pointer. */
+extern const struct str policy_unknown;
+static inline bool policy_is_unknown(struct str argument)
+{
+    return argument.ptr == policy_unknown.ptr;
+}
+
 /* One request to be judged. keys are the real ones (NOT_KEY left out). */
 struct question {
     const struct command *command;
@@ -39,6 +57,8 @@ struct question {
     bool keys_unknown; /* there are keys no specification can tell: meets every deny, no allow */
     int64_t db;
     const struct subject *subject;
+    uint64_t more_classes; /* classes beyond the command's own: of a script's calls */
+    enum question_kind kind;
     enum pressure pressure; /* of the node it goes to */
 };
 
@@ -94,6 +114,11 @@ bool policy_concerns(const struct policy *policy, const struct command *command)
  * policy was compiled against: one behind its end is denied as POLICY_LEARNED. */
 void policy_judge(const struct policy *policy, const struct question *question,
                   struct verdict *out);
+/* All classes of a question. refuses: as a deny sees them, else as an allow or a limit does. */
+uint64_t question_classes(const struct question *question, bool refuses);
+/* The first enforcing rule with a keys clause that can concern who asks, in this db;
+ * POLICY_NO_RULE: none. */
+uint16_t policy_rule_with_keys(const struct policy *policy, const struct question *question);
 /* The refusal as a client sees it, without "-" and CRLF:
  * "NOPERM respgate: 'FLUSHALL' is denied by rule 'no-flush': <message>". Placeholders {key}
  * {command} {client} in the message are filled in; a rule without message ends at its name. At

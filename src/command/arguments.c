@@ -298,12 +298,22 @@ static uint64_t zremrangebylex(const struct command *command, const struct str *
     return delete_if(max.ptr[0] == '+' || (max.len > 1 && (unsigned char)max.ptr[1] == 0xff));
 }
 
+/* ---- scripts ---- */
+
+/* What a body calls is not in the arguments: whoever has judged it adds the classes of its calls.
+ * An unread one may add data. */
+static uint64_t unread_script(const struct command *command, const struct str *argv, size_t argc)
+{
+    return command->flags & CMD_READONLY ? 0 : CLASS_GROWTH;
+}
+
 /* ---- the table ---- */
 
 typedef uint64_t class_function(const struct command *command, const struct str *argv, size_t argc);
 
 #define DECIDES(command, function, classes) [COMMAND_##command] = {function, classes}
 #define DELETES(command, function)          DECIDES(command, function, CLASS_OF(DELETE))
+#define SCRIPT(command)                     DECIDES(command, unread_script, (1ull << CLASS_COUNT) - 1)
 #define IS_HEAVY(command, function)         DECIDES(command, function, CLASS_OF(MEMORY_HEAVY))
 static const struct {
     class_function *function;
@@ -323,6 +333,12 @@ static const struct {
     IS_HEAVY(ZRANDMEMBER, random_elements),
     IS_HEAVY(XINFO_STREAM, stream_full),
     IS_HEAVY(CLUSTER_GETKEYSINSLOT, keys_in_slot),
+    SCRIPT(EVAL),
+    SCRIPT(EVALSHA),
+    SCRIPT(FCALL),
+    SCRIPT(EVAL_RO),
+    SCRIPT(EVALSHA_RO),
+    SCRIPT(FCALL_RO),
     DELETES(EXPIRE, expire),
     DELETES(PEXPIRE, expire),
     DELETES(EXPIREAT, expireat),

@@ -131,10 +131,11 @@ static const uint16_t memory_heavy[] = {
     COMMAND_LCS,
 };
 
-/* Beyond flag denyoom: bodies that may call anything, and stay in the store themselves. */
+/* Beyond flag denyoom: bodies stay in the store. What runs them: arguments.c. */
 static const uint16_t growth[] = {
-    COMMAND_EVAL,        COMMAND_EVALSHA,       COMMAND_FCALL,
-    COMMAND_SCRIPT_LOAD, COMMAND_FUNCTION_LOAD, COMMAND_FUNCTION_RESTORE,
+    COMMAND_SCRIPT_LOAD,
+    COMMAND_FUNCTION_LOAD,
+    COMMAND_FUNCTION_RESTORE,
 };
 
 /* These carry denyoom, yet what they add they take away elsewhere. */

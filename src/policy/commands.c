@@ -157,11 +157,16 @@ uint64_t command_set_condition(const struct command_set *set, const struct comma
 bool command_set_covers(const struct command_set *outer, const struct command_set *inner,
                         size_t count)
 {
-    uint64_t any = 0;
+    uint64_t any = 0, only_classes = 0;
     for (size_t i = 0; i < set_words(count); i++) {
-        if (inner->possible[i] & ~outer->sure[i])
+        /* What is only possible is covered by those of the same classes, too. */
+        uint64_t open = inner->possible[i] & ~outer->sure[i];
+        if (open & (inner->sure[i] | ~outer->possible[i]))
             return false;
+        only_classes |= open;
         any |= inner->possible[i];
     }
+    if (only_classes && inner->classes & ~outer->classes)
+        return false;
     return any && !inner->incomplete;
 }

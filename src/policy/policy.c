@@ -11,20 +11,35 @@ bool policy_concerns(const struct policy *policy, const struct command *command)
 
 /* A request's classes cost a look at its arguments: taken once, and only when an entry asks. */
 struct classes {
-    bool known;
-    uint64_t bits;
+    bool known[2];
+    uint64_t bits[2];
 };
+
+static const char unknown_text[] = "\0?";
+const struct str policy_unknown = {unknown_text, sizeof(unknown_text) - 1};
+
+uint64_t question_classes(const struct question *question, bool refuses)
+{
+    const struct command *command = question->command;
+    switch (question->kind) {
+    case QUESTION_REQUEST: break;
+    case QUESTION_SCRIPT: return command->classes | (refuses ? 0 : question->more_classes);
+    case QUESTION_CALL_OPEN: return command->classes | (refuses ? command->maybe : 0);
+    }
+    return command_classes(command, question->argv, question->argc) | question->more_classes;
+}
 
 static bool entry_holds(const struct entry *entry, const struct question *question,
                         struct classes *classes)
 {
     if (likely(entry->classes == 0))
         return true;
-    if (!classes->known) {
-        classes->bits = command_classes(question->command, question->argv, question->argc);
-        classes->known = true;
+    bool refuses = entry->rule->action == ACTION_DENY;
+    if (!classes->known[refuses]) {
+        classes->bits[refuses] = question_classes(question, refuses);
+        classes->known[refuses] = true;
     }
-    return classes->bits & entry->classes;
+    return classes->bits[refuses] & entry->classes;
 }
 
 static bool rule_holds(const struct rule *rule, struct asking *asking)
@@ -98,6 +113,29 @@ void policy_judge(const struct policy *policy, const struct question *question, 
         verdict_observe(out, POLICY_LEARNED);
     else
         verdict_decide(out, VERDICT_DENY, POLICY_LEARNED);
+}
+
+/* Clauses about who asks and where hold or not whatever the command is. */
+static bool clause_is_about_client(const struct clause *clause)
+{
+    return clause->test == clause_types[CLAUSE_USERS].test ||
+           clause->test == clause_types[CLAUSE_FROM].test ||
+           clause->test == clause_types[CLAUSE_DB].test;
+}
+
+uint16_t policy_rule_with_keys(const struct policy *policy, const struct question *question)
+{
+    struct asking asking = {.question = question};
+    for (size_t i = 0; i < policy->rule_count; i++) {
+        const struct rule *rule = &policy->rules[i];
+        bool holds = rule->keys && rule->mode == RULE_ENFORCE && !policy->observe;
+        for (size_t c = 0; holds && c < rule->clause_count; c++)
+            if (clause_is_about_client(&rule->clauses[c]))
+                holds = rule->clauses[c].test(rule->clauses[c].data, &asking);
+        if (holds)
+            return (uint16_t)i;
+    }
+    return POLICY_NO_RULE;
 }
 
 /* ---- the set ---- */

@@ -40,12 +40,39 @@ static bool may_log(struct worker *worker)
     return worker->log_count++ < LOG_REFUSALS_MAX;
 }
 
-bool judge_call(struct client *client, const struct call *call, int64_t db, struct buf *out)
+bool judge_question(struct client *client, const struct call *call, const struct question *question,
+                    struct buf *out)
 {
     struct worker *worker = client->worker;
     const struct policy *policy = worker->snapshot->policy;
+    struct verdict verdict;
+    policy_judge(policy, question, &verdict);
+    for (unsigned i = 0; i < verdict.observed_count; i++) {
+        count(worker, STAT_REQUESTS_OBSERVED);
+        audit_request(client, call, question->db, verdict.observed[i], "deny", true);
+        if (may_log(worker))
+            log_info(client_who(client), "observe: rule '%s' would refuse '%s'",
+                     policy_rule_name(policy, verdict.observed[i]), call->command->name);
+    }
+    switch (verdict.kind) {
+    case VERDICT_ALLOW: return true;
+    case VERDICT_DENY: break;
+    }
+    count(worker, STAT_REQUESTS_DENIED);
+    audit_request(client, call, question->db, verdict.rule, "deny", false);
+    client->denied++;
+    policy_refusal(policy, question, &verdict, out);
+    if (may_log(worker))
+        log_notice(client_who(client), "denied '%s' by rule '%s'", call->command->name,
+                   policy_rule_name(policy, verdict.rule));
+    return false;
+}
+
+bool judge_call(struct client *client, const struct call *call, int64_t db, struct buf *out)
+{
+    struct worker *worker = client->worker;
     const struct str *argv = call->request.argv;
-    if (likely(!policy_concerns(policy, call->command) &&
+    if (likely(!policy_concerns(worker->snapshot->policy, call->command) &&
                !policy_reserved_among(argv, call->request.argc)))
         return true;
     struct key_ref *real = worker->keys; /* in place: keys come first, channels of SPUBLISH go */
@@ -63,25 +90,5 @@ bool judge_call(struct client *client, const struct call *call, int64_t db, stru
         .db = db,
         .subject = &client->subject,
     };
-    struct verdict verdict;
-    policy_judge(policy, &question, &verdict);
-    for (unsigned i = 0; i < verdict.observed_count; i++) {
-        count(worker, STAT_REQUESTS_OBSERVED);
-        audit_request(client, call, db, verdict.observed[i], "deny", true);
-        if (may_log(worker))
-            log_info(client_who(client), "observe: rule '%s' would refuse '%s'",
-                     policy_rule_name(policy, verdict.observed[i]), call->command->name);
-    }
-    switch (verdict.kind) {
-    case VERDICT_ALLOW: return true;
-    case VERDICT_DENY: break;
-    }
-    count(worker, STAT_REQUESTS_DENIED);
-    audit_request(client, call, db, verdict.rule, "deny", false);
-    client->denied++;
-    policy_refusal(policy, &question, &verdict, out);
-    if (may_log(worker))
-        log_notice(client_who(client), "denied '%s' by rule '%s'", call->command->name,
-                   policy_rule_name(policy, verdict.rule));
-    return false;
+    return judge_question(client, call, &question, out);
 }

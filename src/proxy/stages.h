@@ -10,6 +10,9 @@ uint8_t session_row(const char *command);                        /* for snapshot
 /* Judges under the worker's current rules. False: refused, out holds the error text. */
 bool must_check judge_call(struct client *client, const struct call *call, int64_t db,
                            struct buf *out);
+/* The same of a question made by hand; call: what is logged of it. */
+bool must_check judge_question(struct client *client, const struct call *call,
+                               const struct question *question, struct buf *out);
 size_t call_keys(struct worker *worker, struct call *call);
 bool limits_has_names(const char *command);
 enum step limits_check(struct client *client, struct call *call);

@@ -162,7 +162,7 @@ LISTED = {
     "snoop": "monitor slowlog|get acl|list acl|getuser acl|log client|list",
     "memory-heavy": """keys smembers hgetall hkeys hvals lrange zrange zrangebyscore zrevrange
         xrange xrevrange sort sinter sunionstore zdiff zunionstore bitop pfmerge copy dump""",
-    "growth": "set xadd lpush eval evalsha fcall script|load function|load function|restore",
+    "growth": "set xadd lpush script|load function|load function|restore",
     "drain": """del xack xtrim lpop expire lmove blmove rpoplpush brpoplpush xreadgroup unlink
         xgroup|delconsumer""",
     "delete": "del unlink getdel rename renamenx sinterstore zunionstore bitop move",
@@ -193,6 +193,9 @@ BY_ARGUMENTS = [
     ("PSUBSCRIBE a*", "", "snoop"),
     ("ACL LOG Reset", "destructive", ""),
     ("ACL LOG 5", "snoop", "destructive"),
+    ("EVAL s 0", "growth", "drain"),
+    ("FCALL f 0", "growth", "delete"),
+    ("EVAL_RO s 0", "", "growth"),
     ("SORT k BY nosort GET #", "drain", "growth"),
     ("SORT k sToRe d", "growth", "drain"),
     ("SORT k BY store GET store", "drain", "delete"),
