@@ -2,7 +2,7 @@
  * proxy.h - the central types: who owns what, from client to backend and back.
  *
  *   proxy  1 -- n  worker (a thread's world)
- *   worker 1 -- n  client          1 -- 1 node (the backend as this worker sees it)
+ *   worker 1 -- n  client          1 -- n node (a backend as this worker sees it)
  *   node   1 -- n  pool (a class of links: identity, RESP version, db)
  *   pool   1 -- 1  shared link, 0 -- n pinned links, each idle (warm) or owned by one client
  *   req    in exactly one client's queue and at most one of: a link's queue, its pool's parked
@@ -135,10 +135,35 @@ struct req_queue {
 
 /* ---- node and pool (pool.c) ---- */
 
+/* Where a node is reached. */
+struct node_address {
+    char *host; /* name or numeric; NULL: unix */
+    uint16_t port;
+    char *path;        /* unix socket */
+    char *server_name; /* for TLS; NULL: [backend] tls-server-name, or the host */
+    char *text;        /* for the log: never shown to clients */
+};
+
+/* What links of one kind have in common at every node of a worker: who they log in as, and how.
+ * Interned, so that a client's pool at another node is one look-up by `id`. */
+struct link_class {
+    unsigned id;      /* index in worker->classes */
+    unsigned pools;   /* of this class; with the last one the class goes */
+    uint32_t clients; /* that use this class */
+    struct identity *identity;
+    int db, resp;
+    unsigned slot;   /* which of [backend] links */
+    uint64_t unused; /* loop ms since when no client uses it */
+};
+
 struct node {
     struct worker *worker;
+    struct list entry; /* of worker->nodes */
     struct list pools;
-    const char *name;  /* "redis": what clients may see; addresses go to the log only */
+    struct pool **by_class; /* the same, by class id; NULL where there is none */
+    unsigned class_room;
+    struct node_address address;
+    char name[16];     /* "redis", or the beginning of its id: what clients may see */
     uint32_t failures; /* dials failed in a row: backoff */
     uint64_t retry_at; /* loop ms before which nothing is dialled */
     uint64_t timeouts; /* in a row */
@@ -153,16 +178,15 @@ struct node {
     char server[32], version[32]; /* from HELLO; "" before the first login */
 };
 
-/* One class of links: same node, identity, RESP version and db, so that replies pass untranslated
- * and no client's SELECT or HELLO reaches another. */
+/* One class of links at one node: same identity, RESP version and db, so that replies pass
+ * untranslated and no client's SELECT or HELLO reaches another. */
 struct pool {
     struct list node_entry;
     struct node *node;
-    struct identity *identity;
+    struct link_class *class;
+    struct identity *identity; /* these three: the class's, at hand */
     int db;
     int resp;
-    unsigned slot;
-    uint32_t clients;    /* that use this class */
     struct link *shared; /* dialling or ready; NULL: none */
     struct req_queue parked;
     struct list pin_waiters; /* clients, by client.wait_entry */
@@ -178,6 +202,14 @@ struct pool {
 };
 struct pool *pool_get(struct node *node, struct identity *identity, int resp, int db,
                       unsigned slot);
+/* The pool of that class at this node. On the path of every request of a cluster. */
+struct pool *pool_new(struct node *node, struct link_class *class);
+static inline struct pool *pool_at(struct node *node, struct link_class *class)
+{
+    if (likely(class->id < node->class_room && node->by_class[class->id]))
+        return node->by_class[class->id];
+    return pool_new(node, class);
+}
 /* [backend] links: a client keeps to one of so many shared links of its class. */
 unsigned client_slot(const struct client *client);
 void pool_join(struct client *client, struct pool *pool); /* client->pool := pool, counted */
@@ -199,7 +231,9 @@ void pool_link_refused(struct link *link);
 void pool_want_shared(struct pool *pool); /* dials when there is none and dialling is allowed */
 void pool_restore(struct client *client);
 void pool_forget_waiter(struct client *client);
-void node_init(struct node *node, struct worker *worker);
+/* A node of the worker at that address, of which it keeps a copy. */
+struct node *node_new(struct worker *worker, const struct backend_address *address,
+                      const char *name);
 void node_timed_out(struct node *node);
 void node_heard(struct node *node);
 void node_tick(struct node *node);
@@ -472,7 +506,10 @@ struct worker {
     uv_thread_t thread;
     unsigned index;
     struct snapshot *snapshot;
-    struct node node;
+    struct list nodes;           /* all backends this worker knows */
+    struct node *node;           /* where requests without a key go, and logins are tried */
+    struct link_class **classes; /* by id; NULL: free */
+    unsigned class_count;
     struct list clients[CLIENT_STATES];
     struct list identities;
     struct identity *identity_none, *identity_backend, *identity_control;

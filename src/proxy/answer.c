@@ -188,7 +188,7 @@ void client_reply_failed(struct client *client, struct link *link, const char *p
 void client_reply_away(struct client *client)
 {
     client_reply_error(client, "ERR respgate: backend %s is unavailable",
-                       client->worker->node.name);
+                       client->worker->node->name);
 }
 
 enum step reply_no_pin(struct client *client, struct call *call, enum pool_answer answer)

@@ -205,7 +205,7 @@ void auth_initial(struct client *client)
     client_set_identity(client, backend ? worker->identity_backend : worker->identity_none, NULL);
     if (config->user_count && client->conn.tls)
         user_by_certificate(client);
-    pool_join(client, pool_get(&worker->node, client->identity, client->resp, client->db,
+    pool_join(client, pool_get(worker->node, client->identity, client->resp, client->db,
                                client_slot(client)));
 }
 
@@ -273,7 +273,7 @@ static bool login_known(const struct client *client, const struct login *login,
                         const struct identity *identity)
 {
     uint64_t now = loop_now(&client->worker->loop);
-    bool seen = client->worker->node.version[0] != '\0';
+    bool seen = client->worker->node->version[0] != '\0';
     if (login->user && (seen || login->resp == client->resp))
         return true;
     return seen && identity->verified && now < identity->verified + VERIFIED_MS;
@@ -290,7 +290,7 @@ static enum login_result login_apply(struct client *client, const struct login *
     if (client->pins)
         return LOGIN_OK; /* a HELLO that changes nothing */
     client->resp = (uint8_t)login->resp;
-    pool_join(client, pool_get(&client->worker->node, client->identity, client->resp, client->db,
+    pool_join(client, pool_get(client->worker->node, client->identity, client->resp, client->db,
                                client_slot(client)));
     return LOGIN_OK;
 }
@@ -302,7 +302,7 @@ static enum login_result login_store(struct client *client, struct call *call,
     if (!identity)
         return login_fail(client, wrong_pass);
     struct pool *pool =
-        pool_get(&client->worker->node, identity, login->resp, client->db, client_slot(client));
+        pool_get(client->worker->node, identity, login->resp, client->db, client_slot(client));
     enum login_result result = LOGIN_FAILED;
     bool known = call->phase == 0 && login_known(client, login, identity);
     switch (known ? POOL_READY : pool_verify(pool, client)) {
@@ -401,7 +401,7 @@ static bool hello_options(struct client *client, const struct call *call, struct
 
 static void hello_reply(struct client *client)
 {
-    const struct node *node = &client->worker->node;
+    const struct node *node = client->worker->node;
     struct buf buf = {0};
     int resp = client->resp;
     write_map(&buf, 7, resp);

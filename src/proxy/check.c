@@ -52,12 +52,12 @@ static void check_tick(struct loop *loop)
                                    "$16\r\nmaxmemory-policy\r\n$10\r\nappendonly\r\n";
     struct worker *worker = check.worker;
     struct link *link = check.pool->shared;
-    node_tick(&worker->node);
+    node_tick(worker->node);
     check.pool->unused = loop_now(loop);
     pool_want_shared(check.pool);
     if (link && link->state == LINK_READY && !check.asked) {
         check.asked = check.reached = true;
-        printf("backend: %s %s answers\n", worker->node.server, worker->node.version);
+        printf("backend: %s %s answers\n", worker->node->server, worker->node->version);
         if (!check.pool->identity->password && !check.pool->noauth)
             printf("backend: warning: it asks for no password\n");
         link_ask(link, span_copy(question, sizeof(question) - 1), check_settings, NULL);
@@ -78,7 +78,7 @@ bool proxy_check_backend(struct snapshot *snapshot)
     proxy.workers = NULL;
     worker_init(&worker, &proxy, 0, check_tick);
     check.worker = &worker;
-    check.pool = pool_get(&worker.node, worker.identity_control, 2, 0, 0);
+    check.pool = pool_get(worker.node, worker.identity_control, 2, 0, 0);
     check.until = loop_now(&worker.loop) + CHECK_LIMIT_MS;
     pool_want_shared(check.pool);
     loop_run(&worker.loop);
@@ -86,7 +86,7 @@ bool proxy_check_backend(struct snapshot *snapshot)
         printf("backend: no answer from %s in %d ms\n", snapshot->config->backend.url[0].text,
                CHECK_LIMIT_MS);
     worker.draining = true;
-    node_close(&worker.node);
+    node_close(worker.node);
     worker_free(&worker);
     proxy_free(&proxy);
     return check.reached;

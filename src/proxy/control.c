@@ -20,7 +20,7 @@ void control_tick(struct worker *worker)
 {
     if (worker->draining)
         return;
-    struct pool *pool = pool_get(&worker->node, worker->identity_control, 2, 0, 0);
+    struct pool *pool = pool_get(worker->node, worker->identity_control, 2, 0, 0);
     pool->unused = loop_now(&worker->loop);
     pool_want_shared(pool);
     struct link *link = pool->shared;

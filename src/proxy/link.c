@@ -272,7 +272,7 @@ struct link *link_dial(struct pool *pool, enum link_role role)
 {
     struct worker *worker = pool->node->worker;
     const struct config *config = worker->snapshot->config;
-    const struct backend_address *address = &config->backend.url[0];
+    const struct node_address *address = &pool->node->address;
     struct link *link = xcalloc(1, sizeof(*link));
     link->pool = pool;
     link->role = (uint8_t)role;
@@ -287,8 +287,9 @@ struct link *link_dial(struct pool *pool, enum link_role role)
         .host = address->host,
         .port = address->port,
         .path = address->path,
-        .tls = address->tls ? worker->snapshot->backend_tls : NULL,
-        .server_name = config->backend.tls_server_name,
+        .tls = worker->snapshot->backend_tls,
+        .server_name =
+            address->server_name ? address->server_name : config->backend.tls_server_name,
     };
     conn_dial(&link->conn, &worker->loop, &link_ops, &target);
     return link;

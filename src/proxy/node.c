@@ -28,7 +28,7 @@ void node_failed(struct node *node, const char *reason)
     node->retry_at = loop_now(&node->worker->loop) + delay / 2 + random_below((uint32_t)delay);
     if (node->ready_links == 0 && (node->is_up || node->failures == 1)) {
         log_error(NULL, "backend %s (%s) is unavailable: %s (worker %u)", node->name,
-                  config_of(node)->backend.url[0].text, reason, node->worker->index);
+                  node->address.text, reason, node->worker->index);
         node->is_up = false;
     }
 }
@@ -78,11 +78,26 @@ void breaker_tick(struct node *node, uint64_t now)
     }
 }
 
-void node_init(struct node *node, struct worker *worker)
+static char *copy_or_null(const char *text)
 {
+    return text ? xstrdup(text) : NULL;
+}
+
+struct node *node_new(struct worker *worker, const struct backend_address *address,
+                      const char *name)
+{
+    struct node *node = xcalloc(1, sizeof(*node));
     node->worker = worker;
-    node->name = "redis";
+    snprintf(node->name, sizeof(node->name), "%s", name);
     list_init(&node->pools);
+    list_append(&worker->nodes, &node->entry);
+    node->address = (struct node_address){
+        .host = copy_or_null(address->host),
+        .port = address->port,
+        .path = copy_or_null(address->path),
+        .text = xstrdup(address->text),
+    };
+    return node;
 }
 
 void node_tick(struct node *node)
@@ -112,4 +127,11 @@ void node_free(struct node *node)
 {
     list_each_safe (it, &node->pools)
         pool_free(CONTAINER(it, struct pool, node_entry));
+    list_remove(&node->entry);
+    free(node->by_class);
+    free(node->address.host);
+    free(node->address.path);
+    free(node->address.server_name);
+    free(node->address.text);
+    free(node);
 }

@@ -148,7 +148,7 @@ static enum step dispatch(struct client *client, struct call *call)
     if (!pool_send(client->pool, req)) {
         char error[128];
         snprintf(error, sizeof(error), "-ERR respgate: backend %s is unavailable\r\n",
-                 client->worker->node.name);
+                 client->worker->node->name);
         client_answer_req(client, req, error);
         req_free(client->worker, req);
         return ANSWERED;

@@ -13,20 +13,61 @@ enum {
     POOL_UNUSED_MS = 60 * 1000,
 };
 
-struct pool *pool_get(struct node *node, struct identity *identity, int resp, int db, unsigned slot)
+/* ---- classes ---- */
+
+static bool class_fits(const struct link_class *class, const struct link_class *want)
 {
-    list_each (it, &node->pools) {
-        struct pool *pool = CONTAINER(it, struct pool, node_entry);
-        if (pool->identity == identity && pool->resp == resp && pool->db == db &&
-            pool->slot == slot)
-            return pool;
+    return class->identity == want->identity && class->resp == want->resp &&
+           class->db == want->db && class->slot == want->slot;
+}
+
+/* A free id: classes come and go with logins, ids stay small. */
+static unsigned class_id(struct worker *worker)
+{
+    unsigned id = 0;
+    while (id < worker->class_count && worker->classes[id])
+        id++;
+    if (id == worker->class_count) {
+        worker->classes =
+            xrealloc(worker->classes, ++worker->class_count * sizeof(struct link_class *));
+        worker->classes[id] = NULL;
     }
+    return id;
+}
+
+static struct link_class *class_get(struct worker *worker, const struct link_class *want)
+{
+    for (unsigned i = 0; i < worker->class_count; i++)
+        if (worker->classes[i] && class_fits(worker->classes[i], want))
+            return worker->classes[i];
+    struct link_class *class = xmalloc(sizeof(*class));
+    *class = *want;
+    class->id = class_id(worker);
+    class->unused = loop_now(&worker->loop);
+    identity_hold(class->identity);
+    worker->classes[class->id] = class;
+    return class;
+}
+
+static void class_drop(struct worker *worker, struct link_class *class)
+{
+    if (--class->pools > 0)
+        return;
+    worker->classes[class->id] = NULL;
+    identity_drop(class->identity);
+    free(class);
+}
+
+/* ---- pools ---- */
+
+struct pool *pool_new(struct node *node, struct link_class *class)
+{
     struct pool *pool = xcalloc(1, sizeof(*pool));
     pool->node = node;
-    pool->identity = identity_hold(identity);
-    pool->resp = resp;
-    pool->db = db;
-    pool->slot = slot;
+    pool->class = class;
+    pool->identity = class->identity;
+    pool->resp = class->resp;
+    pool->db = class->db;
     pool->unused = loop_now(&node->worker->loop);
     list_init(&pool->pin_waiters);
     list_init(&pool->restores);
@@ -34,18 +75,33 @@ struct pool *pool_get(struct node *node, struct identity *identity, int resp, in
     list_init(&pool->idle);
     list_init(&pool->links);
     list_append(&node->pools, &pool->node_entry);
+    class->pools++;
+    if (class->id >= node->class_room) {
+        unsigned room = class->id + 8;
+        node->by_class = xrealloc(node->by_class, room * sizeof(struct pool *));
+        memset(node->by_class + node->class_room, 0,
+               (room - node->class_room) * sizeof(struct pool *));
+        node->class_room = room;
+    }
+    node->by_class[class->id] = pool;
     return pool;
+}
+
+struct pool *pool_get(struct node *node, struct identity *identity, int resp, int db, unsigned slot)
+{
+    struct link_class want = {.identity = identity, .resp = resp, .db = db, .slot = slot};
+    return pool_at(node, class_get(node->worker, &want));
 }
 
 void pool_join(struct client *client, struct pool *pool)
 {
     if (client->pool == pool)
         return;
-    if (client->pool && --client->pool->clients == 0)
-        client->pool->unused = now_ms(client->pool);
+    if (client->pool && --client->pool->class->clients == 0)
+        client->pool->class->unused = now_ms(client->pool);
     client->pool = pool;
     if (pool)
-        pool->clients++;
+        pool->class->clients++;
 }
 
 static bool pool_idle(const struct pool *pool)
@@ -55,7 +111,7 @@ static bool pool_idle(const struct pool *pool)
         if (link->owner || link->sent.head)
             return false;
     }
-    return pool->clients == 0 && !pool->parked.head && list_empty(&pool->login_waiters) &&
+    return pool->class->clients == 0 && !pool->parked.head && list_empty(&pool->login_waiters) &&
            list_empty(&pool->pin_waiters) && list_empty(&pool->restores);
 }
 
@@ -63,7 +119,8 @@ void pool_free(struct pool *pool)
 {
     ASSERT(!pool->parked.head);
     list_remove(&pool->node_entry);
-    identity_drop(pool->identity);
+    pool->node->by_class[pool->class->id] = NULL;
+    class_drop(pool->node->worker, pool->class);
     free(pool);
 }
 
@@ -251,7 +308,7 @@ bool pool_tick(struct pool *pool, uint64_t now)
         pool_want_pinned(pool);
         return true;
     }
-    return now < pool->unused + POOL_UNUSED_MS;
+    return now < pool->unused + POOL_UNUSED_MS || now < pool->class->unused + POOL_UNUSED_MS;
 }
 
 void pool_close(struct pool *pool, enum reason reason)

@@ -131,7 +131,7 @@ static void report_one_pool(struct report *report, struct report_node *node,
         .db = pool->db,
         .resp = pool->resp,
         .shared = link_state(pool->shared),
-        .clients = pool->clients,
+        .clients = pool->class->clients,
         .idle = list_length(&pool->idle),
         .parked = pool->parked.count,
         .waiting = list_length(&pool->pin_waiters) + list_length(&pool->login_waiters),
@@ -171,7 +171,8 @@ static void report_worker(struct report *report, struct worker *worker)
     for (int stat = 0; stat < STAT_COUNT; stat++)
         report->counters[stat] += worker->stats[stat];
     report_clients(report, worker);
-    report_one_node(report, &worker->node);
+    list_each (it, &worker->nodes)
+        report_one_node(report, CONTAINER(it, struct node, entry));
 }
 
 /* ---- the process' part ---- */

@@ -177,7 +177,7 @@ static enum step session_select(struct client *client, struct call *call)
         client_reply_away(client);
         return ANSWERED;
     }
-    struct pool *pool = pool_get(&client->worker->node, client->identity, client->resp, (int)db,
+    struct pool *pool = pool_get(client->worker->node, client->identity, client->resp, (int)db,
                                  client_slot(client));
     switch (pool_verify(pool, client)) {
     case POOL_WAIT: return PARKED;

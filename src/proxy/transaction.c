@@ -65,7 +65,7 @@ static enum step queue_select(struct client *client, struct call *call)
         return NEXT; /* the backend refuses it when it runs */
     if (db < 0 || db > DB_MAX)
         return NEXT;
-    struct pool *pool = pool_get(&client->worker->node, client->identity, client->resp, (int)db,
+    struct pool *pool = pool_get(client->worker->node, client->identity, client->resp, (int)db,
                                  client_slot(client));
     switch (pool_verify(pool, client)) { /* behind EXEC the client will be of that class */
     case POOL_WAIT: return PARKED;
@@ -89,7 +89,7 @@ enum step transaction_queue(struct client *client, struct call *call)
     size_t limit = client->worker->snapshot->config->proxy.max_queued;
     if (transaction->lost) {
         client_reply_error(client, "ERR respgate: backend %s is unavailable",
-                           client->worker->node.name);
+                           client->worker->node->name);
         return ANSWERED;
     }
     if (transaction->queued.bytes + bytes->len > limit) {
@@ -203,7 +203,7 @@ void transaction_executed(struct client *client, struct link *link, const struct
         return;
     link->dirty = true; /* it is in another db than its class now */
     client->db = (int)req->expect - 1;
-    pool_join(client, pool_get(&client->worker->node, client->identity, client->resp, client->db,
+    pool_join(client, pool_get(client->worker->node, client->identity, client->resp, client->db,
                                client_slot(client)));
 }
 

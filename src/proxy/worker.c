@@ -93,6 +93,12 @@ static bool may_go(const struct client *client)
     return !client->queue.head && !client->transaction && !client->call.active;
 }
 
+static void nodes_close(struct worker *worker)
+{
+    list_each (it, &worker->nodes)
+        node_close(CONTAINER(it, struct node, entry));
+}
+
 static void worker_drain_step(struct worker *worker)
 {
     /* Once: those that block get the nil of a timeout. */
@@ -115,7 +121,7 @@ static void worker_drain_step(struct worker *worker)
     if (!empty && !over)
         return;
     worker->drained = true; /* its mail is still read: others may have clients */
-    node_close(&worker->node);
+    nodes_close(worker);
     proxy_worker_drained(worker);
 }
 
@@ -172,7 +178,8 @@ static void worker_tick(struct loop *loop)
     uint64_t now = loop_now(loop);
     if (worker->drained)
         return;
-    node_tick(&worker->node);
+    list_each_safe (it, &worker->nodes)
+        node_tick(CONTAINER(it, struct node, entry));
     waits_tick(worker, now);
     if (now >= worker->next_scan) {
         worker->next_scan = now + SCAN_CLIENTS_MS;
@@ -216,7 +223,7 @@ static void worker_close_all(struct worker *worker)
     for (int state = 0; state < CLIENT_CLOSED; state++)
         list_each_safe (it, &worker->clients[state])
             client_close(CONTAINER(it, struct client, entry), REASON_DRAIN);
-    node_close(&worker->node);
+    nodes_close(worker);
 }
 
 static void worker_main(void *arg)
@@ -240,7 +247,9 @@ void worker_free(struct worker *worker)
         worker->free_reqs = next;
     }
     auth_failures_free(worker);
-    node_free(&worker->node);
+    list_each_safe (it, &worker->nodes)
+        node_free(CONTAINER(it, struct node, entry));
+    free(worker->classes);
     identity_drop(worker->identity_backend);
     identity_drop(worker->identity_control);
     identity_drop(worker->identity_none);
@@ -266,7 +275,8 @@ void worker_init(struct worker *worker, struct proxy *proxy, unsigned index,
     random_bytes(worker->identity_key, sizeof(worker->identity_key));
     worker_identities(worker);
     loop_init(&worker->loop, tick);
-    node_init(&worker->node, worker);
+    list_init(&worker->nodes);
+    worker->node = node_new(worker, &worker->snapshot->config->backend.url[0], "redis");
 }
 
 void worker_start(struct worker *worker, struct proxy *proxy, unsigned index)
