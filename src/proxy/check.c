@@ -2,7 +2,7 @@
  * own settings, and tells what is unwise there. */
 #include <stdio.h>
 
-#include "respgate/proxy.h"
+#include "links.h"
 
 enum { CHECK_LIMIT_MS = 5000 };
 

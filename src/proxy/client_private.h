@@ -2,7 +2,7 @@
 #ifndef RESPGATE_CLIENT_PRIVATE_H
 #define RESPGATE_CLIENT_PRIVATE_H
 
-#include "respgate/proxy.h"
+#include "links.h"
 
 /* What a client may have in flight at once, since all others queue behind it on the shared link: a
  * thousand requests keep Redis busy for about a millisecond. */

@@ -1,6 +1,6 @@
 /* control.c - respgate's own link to the backend: kept up even with no client there, so that a
  * backend that is away is known at once; asks for COMMAND to learn what the table lacks. */
-#include "respgate/proxy.h"
+#include "links.h"
 
 static void command_done(struct req *req, struct link *link, struct str reply)
 {

@@ -5,7 +5,7 @@
  */
 #include <stdio.h>
 
-#include "respgate/proxy.h"
+#include "links.h"
 
 static struct worker *link_worker(const struct link *link)
 {

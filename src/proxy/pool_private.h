@@ -2,7 +2,7 @@
 #ifndef RESPGATE_POOL_PRIVATE_H
 #define RESPGATE_POOL_PRIVATE_H
 
-#include "respgate/proxy.h"
+#include "links.h"
 
 static inline uint64_t now_ms(const struct pool *pool)
 {

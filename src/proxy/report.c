@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "respgate/proxy.h"
+#include "links.h"
 
 struct report_mail {
     struct mail mail;

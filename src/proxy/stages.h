@@ -2,7 +2,7 @@
 #ifndef RESPGATE_STAGES_H
 #define RESPGATE_STAGES_H
 
-#include "respgate/proxy.h"
+#include "links.h"
 
 enum step pipeline_run(struct client *client);
 enum step session_run(struct client *client, struct call *call); /* session.c */

@@ -1,0 +1,181 @@
+/* links.h - the backend's side of src/proxy: nodes, their pools, and the links in them. */
+#ifndef RESPGATE_LINKS_H
+#define RESPGATE_LINKS_H
+
+#include "respgate/proxy.h"
+
+/* ---- node and pool (pool.c) ---- */
+
+/* Where a node is reached. */
+struct node_address {
+    char *host; /* name or numeric; NULL: unix */
+    uint16_t port;
+    char *path;        /* unix socket */
+    char *server_name; /* for TLS; NULL: [backend] tls-server-name, or the host */
+    char *text;        /* for the log: never shown to clients */
+};
+
+/* What links of one kind have in common at every node of a worker: who they log in as, and how.
+ * Interned, so that a client's pool at another node is one look-up by `id`. */
+struct link_class {
+    unsigned id;      /* index in worker->classes */
+    unsigned pools;   /* of this class; with the last one the class goes */
+    uint32_t clients; /* that use this class */
+    struct identity *identity;
+    int db, resp;
+    unsigned slot;   /* which of [backend] links */
+    uint64_t unused; /* loop ms since when no client uses it */
+};
+
+struct node {
+    struct worker *worker;
+    struct list entry; /* of worker->nodes */
+    struct list pools;
+    struct pool **by_class; /* the same, by class id; NULL where there is none */
+    unsigned class_room;
+    struct node_address address;
+    char name[16];     /* "redis", or the beginning of its id: what clients may see */
+    uint32_t failures; /* dials failed in a row: backoff */
+    uint64_t retry_at; /* loop ms before which nothing is dialled */
+    uint64_t timeouts; /* in a row */
+    bool breaker_open; /* requests are refused at once until it answers */
+    uint64_t probe_at;
+    size_t parked_bytes;
+    uint32_t ready_links;
+    bool is_up, said_mode;
+    bool no_hello;      /* a server before Redis 6: AUTH alone */
+    int db_limit;       /* the backend has refused this db: no dial for it or those above */
+    struct link *spare; /* connected, but its login was refused: good for the next try */
+    char server[32], version[32]; /* from HELLO; "" before the first login */
+};
+
+/* One class of links at one node: same identity, RESP version and db, so that replies pass
+ * untranslated and no client's SELECT or HELLO reaches another. */
+struct pool {
+    struct list node_entry;
+    struct node *node;
+    struct link_class *class;
+    struct identity *identity; /* these three: the class's, at hand */
+    int db;
+    int resp;
+    struct link *shared; /* dialling or ready; NULL: none */
+    struct req_queue parked;
+    struct list pin_waiters; /* clients, by client.wait_entry */
+    struct list restores;    /* clients whose pinned link died, by client.restore_entry */
+    struct list login_waiters;
+    struct list idle;  /* warm pinned links, newest first */
+    struct list links; /* all links but the idle ones */
+    uint32_t pin_dialing;
+    char refusal[256]; /* the backend's error to our login, "" when none; without '-' */
+    bool seen;         /* a link of this class has been there */
+    bool noauth;       /* the store wants a login this identity does not have */
+    uint64_t unused;   /* loop ms since when nobody uses it */
+};
+struct pool *pool_get(struct node *node, struct identity *identity, int resp, int db,
+                      unsigned slot);
+/* The pool of that class at this node. On the path of every request of a cluster. */
+struct pool *pool_new(struct node *node, struct link_class *class);
+static inline struct pool *pool_at(struct node *node, struct link_class *class)
+{
+    if (likely(class->id < node->class_room && node->by_class[class->id]))
+        return node->by_class[class->id];
+    return pool_new(node, class);
+}
+/* [backend] links: a client keeps to one of so many shared links of its class. */
+unsigned client_slot(const struct client *client);
+void pool_join(struct client *client, struct pool *pool); /* client->pool := pool, counted */
+
+enum pool_answer { POOL_READY, POOL_WAIT, POOL_REFUSED, POOL_AWAY, POOL_FULL };
+enum { DB_MAX = 1000000 }; /* dbs are numbers a class is made for: no dial for nonsense */
+/* Whether a client of this class can be served: used by AUTH, HELLO, SELECT. WAIT: the client is
+ * queued and resumed. REFUSED: pool->refusal tells. */
+enum pool_answer pool_verify(struct pool *pool, struct client *client);
+/* A pinned link for the client: READY sets client->pinned; WAIT queues the client. */
+enum pool_answer pool_pin(struct pool *pool, struct client *client, bool for_multi);
+/* Gives the client's pinned link back: warm when clean, else reset or closed. */
+void pool_unpin(struct client *client);
+/* Sends on the shared link, or parks. False: beyond park-limit, the req was not taken. */
+bool must_check pool_send(struct pool *pool, struct req *req);
+void pool_link_ready(struct link *link);
+void pool_link_gone(struct link *link, bool expected, const char *reason);
+void pool_link_refused(struct link *link);
+void pool_want_shared(struct pool *pool); /* dials when there is none and dialling is allowed */
+void pool_restore(struct client *client);
+void pool_forget_waiter(struct client *client);
+/* A node of the worker at that address, of which it keeps a copy. */
+struct node *node_new(struct worker *worker, const struct backend_address *address,
+                      const char *name);
+void node_timed_out(struct node *node);
+void node_heard(struct node *node);
+void node_tick(struct node *node);
+void node_close(struct node *node); /* closes all links; their memory goes with the loop's turns */
+void node_free(struct node *node);
+
+/* ---- link (link.c, login.c) ---- */
+
+enum link_role { LINK_SHARED, LINK_PINNED };
+enum link_state {
+    LINK_DIALING,
+    LINK_LOGIN,
+    LINK_READY,
+    LINK_RESETTING,
+    LINK_SPARE, /* node->spare */
+    LINK_CLOSED
+};
+enum frame_target { FRAME_NONE, FRAME_REQ, FRAME_PUSH, FRAME_DROP };
+
+/* One backend connection. */
+struct link {
+    struct conn conn;
+    struct pool *pool;
+    struct list entry;    /* pool->links or pool->idle */
+    struct client *owner; /* pinned: whose; NULL: warm or shared */
+    uint64_t id;          /* for the log */
+    uint64_t backend_id;  /* the backend's CLIENT ID of this connection; 0 unknown */
+    struct req_queue sent;
+    struct req *expire; /* first of `sent` whose request-timeout may still come */
+    struct scan scan;
+    struct span carry;   /* the beginning of a reply too short to be told what it is */
+    uint64_t queued;     /* bytes ever given to conn */
+    uint64_t since;      /* loop ms: dialled, then when it became idle */
+    uint64_t heard;      /* loop ms of the last byte from the backend */
+    uint32_t subscribed; /* confirmed subscriptions: from then on pushes may come */
+    uint8_t role, state, frame;
+    uint8_t login_steps;         /* replies of the login still to come */
+    bool dirty;                  /* state a client left on it: needs a reset before anyone else */
+    bool frame_error, frame_nil; /* of the reply now passing */
+    bool lied;                   /* closed for what it sent: nothing is sent again on its account */
+    struct address pin_address;  /* counted under this address */
+    char *pin_user;              /* and under this user; NULL: none */
+    bool refused, retry_login;   /* of the login under way */
+    bool dialing;                /* counted in pool->pin_dialing */
+    bool counted;                /* counted in node->ready_links */
+    bool monitor;                /* a stream nobody can end */
+
+    uint64_t paused_at;
+    struct client *paused_for; /* reading waits for this client to take what it has */
+};
+struct link *link_dial(struct pool *pool, enum link_role role);
+/* A login that was refused is no reason to give the connection up: it is kept as the node's spare,
+ * so that wrong passwords cost no dials. link_reuse: the spare, now in this pool, or NULL. */
+void link_refused(struct link *link);
+struct link *link_reuse(struct pool *pool);
+/* Appends to the link's queue and writes this turn. */
+void link_send(struct link *link, struct req *req);
+/* respgate's own command; done is called once, with the reply or with ptr NULL. */
+void link_ask(struct link *link, struct span command,
+              void (*done)(struct req *, struct link *, struct str), void *context);
+/* For link_ask: that it was answered at all is enough, or its effect is seen elsewhere. */
+void link_ignore(struct req *req, struct link *link, struct str reply);
+void link_close(struct link *link, enum reason reason, const char *detail);
+void link_expire(struct link *link, uint64_t now); /* request-timeout */
+void link_reset(struct link *link);                /* RESET and a new login; then pool_link_ready */
+void link_login(struct link *link);
+bool link_may_push(const struct link *link, char type);
+void link_wait_for(struct link *link, struct client *client);
+void link_go_on(struct link *link);
+void link_patience(struct link *link, uint64_t now);
+const char *
+link_who(const struct link *link); /* "link=3 node=redis": static, until the next call */
+
+#endif
