@@ -118,6 +118,7 @@ struct config {
         double dial_rate; /* a second */
         uint64_t connect_timeout, request_timeout, park_timeout, park_limit;
         uint64_t breaker_errors, breaker_probe;
+        struct text_list share_channels;
     } backend;
 
     size_t user_count;

@@ -81,6 +81,10 @@ struct tally *tally_new(void);
 /* One more of `key`, unless there are `limit` already (0: no limit): then false. */
 bool must_check tally_add(struct tally *tally, struct str key, uint64_t limit);
 void tally_remove(struct tally *tally, struct str key);
+int64_t tally_count(struct tally *tally, struct str key);
+/* Visits all; visit must not use the tally. */
+void tally_each(struct tally *tally, void (*visit)(void *context, struct str key, int64_t count),
+                void *context);
 void tally_free(struct tally *tally);
 
 /* ---- journal (journal.c, journal_writer.c) ---- */

@@ -27,6 +27,7 @@ struct link;
 struct node;
 struct pool;
 struct link_class;
+struct hub;
 
 /* ---- tables ---- */
 
@@ -103,6 +104,7 @@ enum req_kind {
     REQ_SUBSCRIBE, /* answered once for each channel */
     REQ_MONITOR,
     REQ_TRACKING,
+    REQ_COUNT, /* PUBLISH, PUBSUB NUMSUB: a number that lacks who shares a subscription */
     REQ_KIND_COUNT
 };
 enum req_state { REQ_LOCAL, REQ_PARKED, REQ_SENT, REQ_DONE };
@@ -119,7 +121,8 @@ struct req {
     uint64_t offset; /* of its first byte in the link's stream: below conn.written it was begun */
     uint64_t since;  /* loop ms: parked, then written */
     size_t size;
-    uint32_t expect; /* by kind: confirmations still to come, db of EXEC + 1, TRACKING_ON or OFF */
+    uint32_t expect; /* by kind: confirmations still to come, db of EXEC + 1, TRACKING_ON or OFF,
+                        what a number lacks */
     uint8_t aux;     /* REQ_SUBSCRIBE: kind of subscription */
     bool resent;     /* once is enough: it may be what kills links */
     bool begun;      /* part of its reply has left for the client */
@@ -246,7 +249,11 @@ struct client {
     bool watch_lost; /* a watched link died: the next EXEC answers nil */
     bool lost_write; /* while a dead link's requests are sorted */
     uint64_t watched_keys;
-    struct subscriptions *subscriptions; /* subscribe.c */
+    struct subscriptions *subscriptions; /* subscribe.c: at its own link */
+    struct list memberships;             /* share.c: those it shares with others, */
+    uint32_t shares[2];                  /* how many, by kind */
+    struct spans held;                   /* pushes that wait for the end of a reply */
+    bool push_open;                      /* the beginning of a push from its own link has left */
     bool tracking;
     struct span tracking_command; /* to set tracking up again */
     int64_t redirect;             /* CLIENT TRACKING REDIRECT: our id of that client */
@@ -275,6 +282,7 @@ void client_answer_req(struct client *client, struct req *req, const char *error
 void client_advance(struct client *client); /* after its first req changed */
 void client_set_identity(struct client *client, struct identity *identity, const char *user);
 void client_push(struct client *client, struct span span); /* bytes between replies */
+void client_release_held(struct client *client);           /* pushes that waited for an end */
 bool client_check_output(struct client *client);           /* false: it was closed */
 void client_check_pins(
     struct client *client); /* gives the pinned link back when it is not needed */
@@ -341,6 +349,8 @@ struct worker {
     unsigned class_count;
     struct list clients[CLIENT_STATES];
     struct list identities;
+    struct list shares; /* share.c: shared subscriptions of its clients, */
+    struct list hubs;   /* hub.c, worker 0: those of the process */
     struct identity *identity_none, *identity_backend, *identity_control;
     uint8_t identity_key[DIGEST_SIZE];
     struct parser *parsers[PARSER_POOL];
@@ -396,8 +406,11 @@ struct proxy {
     const char *config_path;
     struct listener **listeners;
     size_t listener_count;
-    struct tally *addresses;                       /* clients by address */
-    struct tally *users;                           /* clients by user */
+    struct tally *addresses; /* clients by address */
+    struct tally *users;     /* clients by user */
+    /* Shared subscriptions, of channels and of patterns: clients that share one, and those
+     * they share. */
+    struct tally *shared_members[2], *shared_hubs[2];
     struct tally *pinned_addresses, *pinned_users; /* pinned links in use */
     uint64_t dial_next;                            /* GCRA of dial-rate, atomic, ns */
     int64_t handshakes;               /* atomic: TLS handshakes under way in all workers */

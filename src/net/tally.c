@@ -55,6 +55,26 @@ void tally_remove(struct tally *tally, struct str key)
     uv_mutex_unlock(&tally->lock);
 }
 
+int64_t tally_count(struct tally *tally, struct str key)
+{
+    struct tally_row *row = NULL;
+    uv_mutex_lock(&tally->lock);
+    HASH_FIND(hh, tally->rows, key.ptr, key.len, row);
+    int64_t count = row ? row->count : 0;
+    uv_mutex_unlock(&tally->lock);
+    return count;
+}
+
+void tally_each(struct tally *tally, void (*visit)(void *context, struct str key, int64_t count),
+                void *context)
+{
+    struct tally_row *row, *next;
+    uv_mutex_lock(&tally->lock);
+    HASH_ITER(hh, tally->rows, row, next)
+    visit(context, (struct str){row->key, row->len}, row->count);
+    uv_mutex_unlock(&tally->lock);
+}
+
 void tally_free(struct tally *tally)
 {
     struct tally_row *row, *next;

@@ -68,6 +68,7 @@ void client_advance(struct client *client)
             spans_clear(&req->reply);
         conn_write_all(&client->conn, &req->reply);
         client_pop(client);
+        client_release_held(client);
     }
     if (!client_check_output(client))
         return;
@@ -144,10 +145,26 @@ void client_reply_error(struct client *client, const char *format, ...)
     buf_free(&buf);
 }
 
+/* Whether the next byte must be of the reply or push that has begun to leave. */
+static bool client_mid_frame(const struct client *client)
+{
+    const struct req *head = client->queue.head;
+    return client->push_open || (head && head->begun && head->state != REQ_DONE);
+}
+
 void client_push(struct client *client, struct span span)
 {
-    conn_write(&client->conn, span);
+    if (unlikely(client_mid_frame(client)))
+        spans_push(&client->held, span);
+    else
+        conn_write(&client->conn, span);
     client_check_output(client);
+}
+
+void client_release_held(struct client *client)
+{
+    if (unlikely(client->held.head) && !client_mid_frame(client))
+        conn_write_all(&client->conn, &client->held);
 }
 
 /* A client that does not read: closed when its output passes the hard limit, or stays over the
@@ -155,7 +172,7 @@ void client_push(struct client *client, struct span span)
 bool client_check_output(struct client *client)
 {
     const struct config *config = client->worker->snapshot->config;
-    size_t waiting = client->conn.out.bytes;
+    size_t waiting = client->conn.out.bytes + client->held.bytes;
     uint64_t now = loop_now(&client->worker->loop);
     if (likely(waiting <= config->proxy.client_output_soft_limit)) {
         client->soft_since = 0;

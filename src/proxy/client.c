@@ -61,7 +61,7 @@ void client_settle(struct client *client)
 {
     if (client->state != CLIENT_IDLE && client->state != CLIENT_BUSY)
         return;
-    bool busy = client->queue.head || client->parser || client->pins;
+    bool busy = client->queue.head || client->parser || client->pins || client_shares(client);
     client_move(client, busy ? CLIENT_BUSY : CLIENT_IDLE);
 }
 
@@ -145,6 +145,8 @@ void client_close(struct client *client, enum reason reason)
     pool_unpin(client);
     transaction_end(client);
     subscriptions_free(client);
+    shares_leave(client);
+    spans_clear(&client->held);
     client_parser_back(client);
     pool_join(client, NULL);
     auth_forget(client);
@@ -188,7 +190,8 @@ void client_finished(struct conn *conn)
 void client_ended(struct conn *conn, const char *reason, bool clean)
 {
     struct client *client = CONTAINER(conn, struct client, conn);
-    bool waits_long = client->pins & (PIN_BLOCK | PIN_SUBSCRIBE | PIN_MONITOR | PIN_TRACKING);
+    bool waits_long =
+        client->pins & (PIN_BLOCK | PIN_MONITOR | PIN_TRACKING) || client_subscribed(client);
     if (clean && client->state == CLIENT_LEAVING)
         return; /* goes when all is written */
     if (clean && !waits_long &&
@@ -215,6 +218,7 @@ void kind_lost(struct client *client, const struct req *req)
     case REQ_INTERNAL:
     case REQ_EXEC:
     case REQ_WATCH:
+    case REQ_COUNT:
     case REQ_KIND_COUNT: return;
     case REQ_MULTI:
     case REQ_QUEUED: transaction_abort(client); return;
@@ -245,6 +249,10 @@ void client_pin_lost(struct client *client)
         client_close(client, REASON_MONITOR_LOST);
         return;
     }
+    if (client->push_open) { /* half a push has left: nothing can follow it */
+        client_close(client, REASON_SUBSCRIPTION_LOST);
+        return;
+    }
     if (pins & PIN_SUBSCRIBE && client->resp == 2) { /* as Redis would */
         client_close(client, REASON_SUBSCRIPTION_LOST);
         return;
@@ -264,7 +272,8 @@ void client_tick(struct client *client, uint64_t now)
     const struct config *config = client->worker->snapshot->config;
     uint64_t quiet = now - client->active;
     bool pinned = client->pins & (PIN_MULTI | PIN_WATCH);
-    bool waits = client->pins & (PIN_BLOCK | PIN_SUBSCRIBE | PIN_MONITOR | PIN_TRACKING);
+    bool waits =
+        client->pins & (PIN_BLOCK | PIN_MONITOR | PIN_TRACKING) || client_subscribed(client);
     if (client->state == CLIENT_HANDSHAKE &&
         now > client->created + config->proxy.handshake_timeout)
         client_close(client, REASON_HANDSHAKE_TIMEOUT);

@@ -27,7 +27,7 @@ void client_line(const struct client *client, struct buf *out)
     conn_name(client->conn.fd, true, own);
     if (client->pins & PIN_MONITOR)
         *flag++ = 'O';
-    if (client->pins & PIN_SUBSCRIBE)
+    if (client_subscribed(client))
         *flag++ = 'P';
     if (client->transaction)
         *flag++ = 'x';
@@ -49,7 +49,8 @@ void client_line(const struct client *client, struct buf *out)
                (unsigned long long)client->id, peer, own, client->conn.fd,
                text_or_empty(client->name), (unsigned long long)(now - client->created) / 1000,
                (unsigned long long)(now - client->active) / 1000, flags, client->db,
-               subscriptions_count(client, 0), subscriptions_count(client, 1),
+               subscriptions_count(client, 0) + client->shares[0],
+               subscriptions_count(client, 1) + client->shares[1],
                subscriptions_count(client, 2),
                client->transaction ? (long long)client->transaction->count : -1LL,
                client->parser ? parser_waiting(client->parser) : 0,
@@ -101,7 +102,7 @@ static bool round_matches(const struct round *round, const struct client *client
         strcmp(round->want_user, client->user_name ? client->user_name : "default") != 0)
         return false;
     if (round->type) {
-        int type = (client->pins & PIN_SUBSCRIBE) ? TYPE_PUBSUB : TYPE_NORMAL;
+        int type = client_subscribed(client) ? TYPE_PUBSUB : TYPE_NORMAL;
         if (type != round->type)
             return false;
     }

@@ -133,7 +133,8 @@ bool link_may_push(const struct link *link, char type)
 {
     if (link->pool->resp == 3)
         return type == '>';
-    return link->subscribed || (link->sent.head && link->sent.head->kind == REQ_SUBSCRIBE);
+    return link->subscribed || link->hub ||
+           (link->sent.head && link->sent.head->kind == REQ_SUBSCRIBE);
 }
 
 /* Whether reply_begin can tell what this reply is from the bytes that are there. */

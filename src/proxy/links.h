@@ -122,7 +122,13 @@ enum link_state {
     LINK_SPARE, /* node->spare */
     LINK_CLOSED
 };
-enum frame_target { FRAME_NONE, FRAME_REQ, FRAME_PUSH, FRAME_DROP };
+enum frame_target {
+    FRAME_NONE,
+    FRAME_REQ,
+    FRAME_PUSH,
+    FRAME_DROP,
+    FRAME_OWN /* the request's reply, of which respgate writes its own version */
+};
 
 /* One backend connection. */
 struct link {
@@ -130,6 +136,7 @@ struct link {
     struct pool *pool;
     struct list entry;    /* pool->links or pool->idle */
     struct client *owner; /* pinned: whose; NULL: warm or shared */
+    struct hub *hub;      /* pinned: the shared subscriptions it carries; NULL: none */
     uint64_t id;          /* for the log */
     uint64_t backend_id;  /* the backend's CLIENT ID of this connection; 0 unknown */
     struct req_queue sent;

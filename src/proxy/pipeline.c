@@ -138,7 +138,8 @@ static enum step dispatch(struct client *client, struct call *call)
     /* What changes a connection's state must never meet the shared one. */
     ASSERT(pinned ? client->pinned != NULL
                   : req->kind == REQ_FORWARD || req->kind == REQ_QUEUED ||
-                        req->kind == REQ_SUBSCRIBE || req->kind == REQ_TRACKING);
+                        req->kind == REQ_SUBSCRIBE || req->kind == REQ_TRACKING ||
+                        req->kind == REQ_COUNT);
     if (pinned) {
         client->lane = client->pinned;
         link_send(client->pinned, req);

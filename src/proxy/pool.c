@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "pool_private.h"
+#include "stages.h"
 
 enum {
     IDLE_LINK_MS = 60 * 1000, /* warm links nobody took for so long are closed */
@@ -108,7 +109,7 @@ static bool pool_idle(const struct pool *pool)
 {
     list_each (it, &pool->links) {
         const struct link *link = CONTAINER(it, struct link, entry);
-        if (link->owner || link->sent.head)
+        if (link->owner || link->hub || link->sent.head)
             return false;
     }
     return pool->class->clients == 0 && !pool->parked.head && list_empty(&pool->login_waiters) &&
@@ -195,6 +196,10 @@ void pool_link_ready(struct link *link)
         login_waiters_go(pool);
         return;
     }
+    if (link->hub) {
+        hub_ready(link);
+        return;
+    }
     if (link->dialing) {
         link->dialing = false;
         pool->pin_dialing--;
@@ -216,6 +221,8 @@ void pool_link_refused(struct link *link)
     if (strcmp(pool->refusal, db_out_of_range) == 0 &&
         (!pool->node->db_limit || pool->db < pool->node->db_limit))
         pool->node->db_limit = pool->db;
+    if (link->hub)
+        hub_refused(link);
     link_refused(link);
     parked_fail(pool, UINT64_MAX, error);
     login_waiters_go(pool);
@@ -243,6 +250,8 @@ void pool_link_gone(struct link *link, bool expected, const char *reason)
         owner->pinned = NULL;
         link_pin_end(link);
     }
+    if (link->hub)
+        hub_gone(link);
     sent_lost(link);
     if (owner && owner->state != CLIENT_CLOSED)
         client_pin_lost(owner);

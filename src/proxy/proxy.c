@@ -394,6 +394,10 @@ void proxy_free(struct proxy *proxy)
     tally_free(proxy->users);
     tally_free(proxy->pinned_addresses);
     tally_free(proxy->pinned_users);
+    for (size_t kind = 0; kind < ARRAY_LEN(proxy->shared_hubs); kind++) {
+        tally_free(proxy->shared_members[kind]);
+        tally_free(proxy->shared_hubs[kind]);
+    }
     free(proxy->listeners);
     free(proxy->workers);
     for (size_t i = 0; i < proxy->table_count; i++)
@@ -413,6 +417,8 @@ void proxy_init(struct proxy *proxy, struct snapshot *snapshot, const char *conf
         .users = tally_new(),
         .pinned_addresses = tally_new(),
         .pinned_users = tally_new(),
+        .shared_members = {tally_new(), tally_new()},
+        .shared_hubs = {tally_new(), tally_new()},
         .worker_count = 1,
         .started = clock_wall(),
     };

@@ -56,7 +56,9 @@ static void req_bytes(struct link *link, struct req *req, struct span span, bool
         return;
     if (req->mute && req->kind != REQ_INTERNAL)
         return;
-    if (client && client->queue.head == req && (req->begun || (last && !req->reply.head))) {
+    if (unlikely(req->kind == REQ_COUNT)) {
+        spans_push(&req->reply, span_hold(span)); /* a few bytes, which change before they go */
+    } else if (client && client->queue.head == req && (req->begun || (last && !req->reply.head))) {
         conn_write(&client->conn, span_hold(span));
         req->begun = true;
     } else {
@@ -76,9 +78,15 @@ void reply_bytes(struct link *link, struct chunk *chunk, const char *ptr, size_t
     switch ((enum frame_target)link->frame) {
     case FRAME_REQ: req_bytes(link, link->sent.head, span, last); return;
     case FRAME_PUSH:
-        if (link->owner)
+        if (link->hub) {
+            hub_bytes(link, span_hold(span), last);
+        } else if (link->owner) {
+            link->owner->push_open = false;
             client_push(link->owner, span_hold(span));
+            link->owner->push_open = !last;
+        }
         return;
+    case FRAME_OWN:
     case FRAME_DROP:
     case FRAME_NONE: return;
     }
@@ -108,7 +116,7 @@ static void internal_done(struct link *link, struct req *req)
 }
 
 /* What the end of a reply means for its client, beyond the bytes. */
-static void kind_done(struct link *link, struct client *client, const struct req *req)
+static void kind_done(struct link *link, struct client *client, struct req *req)
 {
     switch ((enum req_kind)req->kind) {
     case REQ_FORWARD:
@@ -129,6 +137,7 @@ static void kind_done(struct link *link, struct client *client, const struct req
         }
         return;
     case REQ_TRACKING: tracking_done(client, link, req); return;
+    case REQ_COUNT: share_counted(client, req); return;
     case REQ_KIND_COUNT: return;
     }
 }
@@ -136,7 +145,9 @@ static void kind_done(struct link *link, struct client *client, const struct req
 void reply_end(struct link *link)
 {
     struct req *req = link->sent.head;
-    if (link->frame != FRAME_REQ)
+    if (link->frame == FRAME_PUSH && link->owner)
+        client_release_held(link->owner);
+    if (link->frame != FRAME_REQ && link->frame != FRAME_OWN)
         return;
     if (req->kind == REQ_SUBSCRIBE && subscribe_more(link, req))
         return;

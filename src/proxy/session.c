@@ -14,6 +14,7 @@ enum in_multi {
     IN_MULTI_NOW,    /* the row's function runs all the same */
 };
 
+static enum step session_ping(struct client *client, struct call *call);
 static enum step session_select(struct client *client, struct call *call);
 static enum step session_quit(struct client *client, struct call *call);
 static enum step session_reset(struct client *client, struct call *call);
@@ -30,6 +31,9 @@ static const struct session_row {
     {NULL, NULL, IN_MULTI_QUEUE}, /* row 0: no row */
     {"auth", auth_run, IN_MULTI_REFUSE},
     {"hello", hello_run, IN_MULTI_REFUSE},
+    {"ping", session_ping, IN_MULTI_QUEUE},
+    {"publish", share_publish, IN_MULTI_QUEUE},
+    {"pubsub|numsub", share_numsub, IN_MULTI_QUEUE},
     {"select", session_select, IN_MULTI_QUEUE},
     {"quit", session_quit, IN_MULTI_NOW},
     {"reset", session_reset, IN_MULTI_NOW},
@@ -81,10 +85,10 @@ static bool arity_fits(const struct command *command, size_t argc)
 
 static bool in_subscribed_mode(const struct client *client, uint8_t row)
 {
-    if (!(client->pins & PIN_SUBSCRIBE) || client->resp == 3)
+    if (!client_subscribed(client) || client->resp == 3)
         return false;
     return rows[row].run != subscribe_run && rows[row].run != session_quit &&
-           rows[row].run != session_reset;
+           rows[row].run != session_ping && rows[row].run != session_reset;
 }
 
 static enum step session_plain(struct client *client, struct call *call)
@@ -100,6 +104,15 @@ static enum step session_plain(struct client *client, struct call *call)
     return NEXT;
 }
 
+static enum step session_subscribed(struct client *client, struct call *call)
+{
+    client_reply_error(client,
+                       "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / "
+                       "QUIT / RESET are allowed in this context",
+                       call->command->name);
+    return ANSWERED;
+}
+
 enum step session_run(struct client *client, struct call *call)
 {
     uint8_t row = client->worker->snapshot->session[call->command->id];
@@ -108,8 +121,10 @@ enum step session_run(struct client *client, struct call *call)
         client_reply_error(client, "ERR respgate: only QUIT and RESET are possible after MONITOR");
         return ANSWERED;
     }
-    if (likely(!row))
+    if (likely(!row && !(client_shares(client) && client->resp == 2)))
         return session_plain(client, call);
+    if (!row)
+        return session_subscribed(client, call);
     if (!arity_fits(call->command, call->request.argc)) {
         if (rows[row].run == transaction_exec)
             return transaction_exec_refused(client);
@@ -118,14 +133,8 @@ enum step session_run(struct client *client, struct call *call)
                            call->command->name);
         return ANSWERED;
     }
-    if (in_subscribed_mode(client, row)) {
-        client_reply_error(
-            client,
-            "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / "
-            "QUIT / RESET are allowed in this context",
-            call->command->name);
-        return ANSWERED;
-    }
+    if (in_subscribed_mode(client, row))
+        return session_subscribed(client, call);
     if (!client->transaction || rows[row].in_multi == IN_MULTI_NOW)
         return rows[row].run(client, call);
     if (rows[row].in_multi == IN_MULTI_QUEUE) {
@@ -143,6 +152,22 @@ static enum step session_never(struct client *client, struct call *call)
 {
     client_reply_error(client, "ERR respgate: '%s' acts on a connection and is not passed on",
                        call->command->name);
+    return ANSWERED;
+}
+
+/* Subscribed in RESP2, and only to what is shared: there is no link that would know (server.c,
+ * pingCommand). */
+static enum step session_ping(struct client *client, struct call *call)
+{
+    struct buf reply = {0};
+    if (client->resp == 3 || !client_shares(client) || client->pins & PIN_SUBSCRIBE ||
+        call->request.argc > 2)
+        return session_plain(client, call);
+    write_array(&reply, 2);
+    write_bulk(&reply, STR("pong"));
+    write_bulk(&reply, call->request.argc == 2 ? call->request.argv[1] : STR(""));
+    client_reply(client, &reply);
+    buf_free(&reply);
     return ANSWERED;
 }
 
@@ -231,6 +256,7 @@ static enum step session_reset(struct client *client, struct call *call)
         client->pinned->dirty = true;
     pool_unpin(client);
     subscriptions_free(client);
+    shares_leave(client);
     client->reply_off = client->skip_next = client->skip_this = false;
     free(client->name);
     client->name = NULL;

@@ -48,7 +48,33 @@ size_t subscriptions_count(const struct client *client, int kind); /* -1: all ki
 void subscriptions_restore(struct client *client);
 bool subscribe_more(const struct link *link, struct req *req); /* more confirmations will come */
 void subscribe_done(struct client *client);
+size_t subscriptions_shown(const struct client *client); /* as the client counts them */
 void tracking_done(struct client *client, const struct link *link, const struct req *req);
+
+/* Shared subscriptions (share.c, hub.c). */
+static inline uint32_t client_shares(const struct client *client)
+{
+    return client->shares[0] + client->shares[1];
+}
+static inline bool client_subscribed(const struct client *client)
+{
+    return client->pins & PIN_SUBSCRIBE || client_shares(client);
+}
+enum step share_subscribe(struct client *client, struct call *call, int kind);
+enum step share_unsubscribe(struct client *client, struct call *call, int kind);
+enum step share_publish(struct client *client, struct call *call);
+enum step share_numsub(struct client *client, struct call *call);
+void share_counted(struct client *client, struct req *req);
+void shares_leave(struct client *client);
+void shares_tick(struct worker *worker);
+void shares_free(struct worker *worker);
+void hub_ready(struct link *link);
+void hub_gone(struct link *link);
+void hub_refused(struct link *link);
+enum frame_target hub_frame(struct link *link, int kind, struct str name, bool confirmation);
+void hub_bytes(struct link *link, struct span span, bool last);
+void hub_tick(struct worker *worker);
+void hubs_free(struct worker *worker);
 
 /* Logins of clients (auth.c). */
 enum step auth_run(struct client *client, struct call *call);

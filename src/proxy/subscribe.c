@@ -109,13 +109,19 @@ enum step subscribe_run(struct client *client, struct call *call)
     int kind = subscribe_kind(call->command->name, &leaves);
     uint64_t limit = client->worker->snapshot->config->proxy.max_subscriptions;
     size_t channels = call->request.argc - 1;
-    if (!leaves && limit && subscriptions_coming(client) + channels > limit) {
+    if (!leaves && limit &&
+        subscriptions_coming(client) + client_shares(client) + channels > limit) {
         client_reply_error(client, "ERR respgate: more than %llu subscriptions (max-subscriptions)",
                            (unsigned long long)limit);
         return ANSWERED;
     }
+    enum step step =
+        leaves ? share_unsubscribe(client, call, kind) : share_subscribe(client, call, kind);
+    if (step != NEXT)
+        return step;
     call->kind = REQ_SUBSCRIBE;
-    call->expect = (uint32_t)channels; /* 0: all of this kind, however many there are by then */
+    if (!call->expect)                     /* share_unsubscribe may have answered for some */
+        call->expect = (uint32_t)channels; /* 0: all of this kind, however many there are then */
     call->aux = (uint8_t)kind;
     if (!leaves)
         call->pin = PIN_SUBSCRIBE;
@@ -166,6 +172,28 @@ static const struct frame_row *frame_row(struct str frame, size_t *at)
     return NULL;
 }
 
+size_t subscriptions_shown(const struct client *client)
+{
+    return subscriptions_count(client, -1) + client_shares(client);
+}
+
+/* The backend does not know of the subscriptions this client shares with others: its count would
+ * tell a library that it is subscribed to nothing any more. */
+static void confirmation_write(struct req *req, const struct frame_row *row, struct str name)
+{
+    struct client *client = req->client;
+    struct buf text = {0};
+    write_push(&text, 3, client->resp);
+    write_bulk(&text, row->name);
+    if (name.ptr)
+        write_bulk(&text, name);
+    else
+        write_null(&text, client->resp);
+    write_int(&text, (int64_t)subscriptions_shown(client));
+    spans_push_copy(&req->reply, text.ptr, text.len);
+    buf_free(&text);
+}
+
 enum frame_target subscribe_frame(struct link *link, const char *ptr, size_t len)
 {
     struct req *req = link->sent.head;
@@ -175,15 +203,23 @@ enum frame_target subscribe_frame(struct link *link, const char *ptr, size_t len
     const struct frame_row *row = push || *ptr == '*' ? frame_row(frame, &at) : NULL;
     if (!row)
         return push ? FRAME_PUSH : req ? FRAME_REQ : FRAME_NONE;
+    bool named = frame_string(frame, &at, &name);
+    if (link->hub)
+        return hub_frame(link, row->kind, named ? name : (struct str){0}, row->change != 0);
     if (row->change == 0)
         return FRAME_PUSH;
-    if (!frame_string(frame, &at, &name))
+    if (!named)
         return push ? FRAME_PUSH : FRAME_NONE;
     if (link->owner && name.ptr) {
         subscription_change(link->owner, row->kind, name, row->change);
         link->subscribed = (uint32_t)subscriptions_count(link->owner, -1);
     }
-    return req && req->kind == REQ_SUBSCRIBE ? FRAME_REQ : FRAME_PUSH;
+    if (!req || req->kind != REQ_SUBSCRIBE)
+        return FRAME_PUSH;
+    if (likely(!link->owner || !req->client || !client_shares(link->owner)))
+        return FRAME_REQ;
+    confirmation_write(req, row, name);
+    return FRAME_OWN;
 }
 
 bool subscribe_more(const struct link *link, struct req *req)

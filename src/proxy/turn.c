@@ -228,6 +228,7 @@ void client_new(struct worker *worker, int fd, bool tls, const struct address *d
     list_init(&client->entry);
     list_init(&client->wait_entry);
     list_init(&client->restore_entry);
+    list_init(&client->memberships);
     list_append(&worker->clients[CLIENT_HANDSHAKE], &client->entry);
     client->handshaking = true;
     if (__atomic_add_fetch(&worker->proxy->handshakes, 1, __ATOMIC_RELAXED) >

@@ -180,6 +180,8 @@ static void worker_tick(struct loop *loop)
         return;
     list_each_safe (it, &worker->nodes)
         node_tick(CONTAINER(it, struct node, entry));
+    shares_tick(worker);
+    hub_tick(worker);
     waits_tick(worker, now);
     if (now >= worker->next_scan) {
         worker->next_scan = now + SCAN_CLIENTS_MS;
@@ -247,6 +249,8 @@ void worker_free(struct worker *worker)
         worker->free_reqs = next;
     }
     auth_failures_free(worker);
+    shares_free(worker);
+    hubs_free(worker);
     list_each_safe (it, &worker->nodes)
         node_free(CONTAINER(it, struct node, entry));
     free(worker->classes);
@@ -271,6 +275,8 @@ void worker_init(struct worker *worker, struct proxy *proxy, unsigned index,
     for (int state = 0; state < CLIENT_STATES; state++)
         list_init(&worker->clients[state]);
     list_init(&worker->identities);
+    list_init(&worker->shares);
+    list_init(&worker->hubs);
     list_init(&worker->auth_failures);
     random_bytes(worker->identity_key, sizeof(worker->identity_key));
     worker_identities(worker);
