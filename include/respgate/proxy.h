@@ -211,7 +211,8 @@ struct client {
     struct parser *parser;  /* lent while bytes wait */
     struct req_queue queue; /* in the order of requests; replies leave in this order */
     size_t queued_bytes;
-    const void *lane; /* where the requests in flight went: a pool or a pinned link */
+    uint32_t at_work_tick; /* counted in worker->at_work */
+    const void *lane;      /* where the requests in flight went: a pool or a pinned link */
     struct transaction *transaction;
     struct link *pinned;
     uint32_t pins;
@@ -364,7 +365,9 @@ struct worker {
     struct list auth_failures; /* by address */
     unsigned auth_failure_count;
     uint64_t client_seq, link_seq;
-    uint64_t client_count; /* read by the main thread: who has least */
+    uint64_t client_count;            /* read by the main thread: who has least */
+    uint32_t tick;                    /* counts them */
+    uint32_t at_work, at_work_before; /* clients with requests, this tick and in the last one */
     uint64_t next_scan;
     uint64_t log_window, log_count; /* refusals logged this second */
     uint64_t trim_at;

@@ -20,6 +20,10 @@ void client_enqueue(struct client *client, struct req *req)
     client->queue.tail = req;
     client->queue.count++;
     client->queued_bytes += req->size;
+    if (unlikely(client->at_work_tick != client->worker->tick)) {
+        client->at_work_tick = client->worker->tick;
+        client->worker->at_work++;
+    }
 }
 
 static void client_pop(struct client *client)
@@ -35,9 +39,18 @@ static void client_pop(struct client *client)
     req_free(client->worker, req);
 }
 
+/* Clients that are at work share what may be in flight: alone one may have all of it. */
+static size_t in_flight_max(const struct worker *worker)
+{
+    uint32_t at_work =
+        worker->at_work > worker->at_work_before ? worker->at_work : worker->at_work_before;
+    size_t share = IN_FLIGHT_MAX / (at_work ? at_work : 1);
+    return share > IN_FLIGHT_MIN ? share : IN_FLIGHT_MIN;
+}
+
 bool client_has_room(const struct client *client)
 {
-    return client->queue.count < IN_FLIGHT_MAX &&
+    return client->queue.count < in_flight_max(client->worker) &&
            client->queued_bytes <= client->worker->snapshot->config->proxy.max_queued;
 }
 
@@ -74,7 +87,7 @@ void client_advance(struct client *client)
         return;
     if (!client->queue.head)
         client_drained(client);
-    else if (client->wait == WAIT_ROOM && client->queue.count < IN_FLIGHT_MAX / 2)
+    else if (client->wait == WAIT_ROOM && client->queue.count < in_flight_max(client->worker) / 2)
         client_resume(client);
 }
 

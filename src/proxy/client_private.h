@@ -5,8 +5,9 @@
 #include "links.h"
 
 /* What a client may have in flight at once, since all others queue behind it on the shared link: a
- * thousand requests keep Redis busy for about a millisecond. */
-enum { IN_FLIGHT_MAX = 1024 };
+ * thousand requests keep Redis busy for about a millisecond. Clients at work at the same time share
+ * it, down to the least. */
+enum { IN_FLIGHT_MAX = 1024, IN_FLIGHT_MIN = 32 };
 
 void client_settle(struct client *client); /* IDLE or BUSY, whichever holds */
 void handshake_over(struct client *client);

@@ -178,6 +178,9 @@ static void worker_tick(struct loop *loop)
     uint64_t now = loop_now(loop);
     if (worker->drained)
         return;
+    worker->tick++;
+    worker->at_work_before = worker->at_work;
+    worker->at_work = 0;
     list_each_safe (it, &worker->nodes)
         node_tick(CONTAINER(it, struct node, entry));
     shares_tick(worker);
