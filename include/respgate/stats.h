@@ -57,6 +57,77 @@ uint64_t histogram_percentile(const struct histogram *histogram, double part);
 uint64_t histogram_below(const struct histogram *histogram, uint64_t us);
 void histogram_clear(struct histogram *histogram);
 
+/* ---- the prefix of a key (scheme.c) ---- */
+
+/* How keys are cut, from [prefixes]; immutable.
+ *
+ *   wf:run:timeline:7f3a    delimiter ':', depth 2:  wf:run
+ *   session:abc             session        its last segment never belongs to a prefix
+ *   user:48211:cart         user           what looks like an id ends it
+ *   greeting, 48211:cart    (none)
+ *   {queue}:wait:1          {queue}:wait   a hash tag is a segment like others,
+ *   {user:anna}:cart        (none)         but one with a delimiter inside ends it
+ *
+ * Like an id: four digits or more, eight hex digits in a row, twelve bytes or more of upper case,
+ * lower case and digits mixed, more than 32 bytes, none at all, anything but printable ASCII. */
+struct prefix_scheme;
+enum { PREFIX_DEPTH_MAX = 16, PREFIX_SEGMENT_MAX = 32 };
+struct prefix_scheme *prefix_scheme_new(char delimiter, unsigned depth, size_t max,
+                                        const struct str *declared, size_t count);
+void prefix_scheme_free(struct prefix_scheme *scheme);
+/* The prefix by the rules above, a view into the key; len 0: "(none)". */
+struct str prefix_discover(const struct prefix_scheme *scheme, struct str key);
+/* Index of the declared prefix this key belongs to, the longest there is; -1: to none. A '*' in one
+ * stands for any part of a segment; the key may end with it or go on behind a delimiter. */
+int prefix_declared(const struct prefix_scheme *scheme, struct str key);
+struct str prefix_declared_name(const struct prefix_scheme *scheme, int index);
+
+/* ---- counts of prefixes (prefixes.c) ---- */
+
+/* Where a key counts. Good for as long as the table lives: when the prefix has been evicted since,
+ * it counts as (other). */
+struct prefix_ref {
+    uint32_t entry, serial;
+};
+/* Who wrote. origin tells addresses apart, address is opaque here. */
+enum { PREFIX_ADDRESS = 24 };
+struct prefix_writer {
+    uint64_t origin, client;
+    uint8_t address[PREFIX_ADDRESS];
+};
+
+struct prefix_table;
+struct prefix_table *prefix_table_new(const struct prefix_scheme *scheme, uint64_t seed);
+void prefix_table_free(struct prefix_table *table);
+/* Another scheme from here on: counts stay, those that have no room any more go to (other). The
+ * old scheme must live until this returns. */
+void prefix_table_adopt(struct prefix_table *table, const struct prefix_scheme *scheme);
+/* Of a key that is used: a new prefix is taken in when there is room, or when it is used more than
+ * one of those there. */
+struct prefix_ref prefix_touch(struct prefix_table *table, struct str key);
+/* Of a key that was refused: never makes a prefix. */
+struct prefix_ref prefix_find(struct prefix_table *table, struct str key);
+void prefix_add(struct prefix_table *table, struct prefix_ref ref, enum prefix_count count,
+                uint64_t n);
+/* A write that succeeded: counts it, its bytes, and who did it. */
+void prefix_wrote(struct prefix_table *table, struct prefix_ref ref, uint64_t bytes,
+                  const struct prefix_writer *writer);
+void prefix_minute(struct prefix_table *table, uint64_t minute); /* that it is now */
+size_t prefix_table_bytes(const struct prefix_table *table);
+
+/* One prefix of a table, for reports and tests. */
+struct prefix_view {
+    struct str name; /* "(other)", "(none)" too */
+    bool declared;
+    uint64_t counts[PREFIX_COUNTS];
+    uint64_t minute_writes, minute_bytes;
+    struct prefix_writer writer; /* origin 0: nobody */
+    uint64_t writer_writes, writer_bytes;
+};
+/* Calls back for each prefix that has counts. */
+void prefix_each(struct prefix_table *table,
+                 void (*visit)(const struct prefix_view *view, void *context), void *context);
+
 /* ---- the report ---- */
 
 /* Everything there is to tell, at one moment: made by proxy_report(), freed with report_free().
