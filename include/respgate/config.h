@@ -36,7 +36,16 @@ enum backend_mode { MODE_AUTO, MODE_STANDALONE, MODE_CLUSTER, MODE_SENTINEL };
 enum tls_verify { VERIFY_FULL, VERIFY_CA, VERIFY_NO };
 enum key_names { KEY_NAMES_PREFIX, KEY_NAMES_HASH, KEY_NAMES_FULL };
 enum rule_mode { RULE_ENFORCE, RULE_OBSERVE, RULE_OFF };
-enum rule_action { ACTION_DENY, ACTION_ALLOW };
+enum rule_action {
+    ACTION_DENY,
+    ACTION_ALLOW,
+    ACTION_LIMIT,
+    ACTION_DELAY,
+    ACTION_LOG,
+    ACTION_REWRITE,
+};
+enum rule_per { PER_CLIENT, PER_IP, PER_USER, PER_PREFIX, PER_RULE };
+enum rule_cost { COST_REQUESTS, COST_KEYS, COST_BYTES };
 
 /* One backend seed out of [backend] url. */
 struct backend_address {
@@ -68,7 +77,19 @@ struct config_rule {
     enum rule_action action;
     enum rule_mode mode;
     const char *message; /* NULL: none */
+    double rate;         /* a second; 0: none */
+    uint64_t burst;      /* 0: none */
+    enum rule_per per;
+    enum rule_cost cost;
+    uint64_t delay_max; /* ms */
+    bool exempt;
+    const char *add;         /* NULL: none */
+    const struct where *set; /* where each option was set; ask config_rule_where() */
 };
+/* Where an option of the rule was set; false when it was not, and *where is the rule's own. */
+bool config_rule_where(const struct config_rule *rule, const char *key, struct where *where);
+/* Its value as it would be printed, appended; nothing when it was not set. */
+void config_rule_text(const struct config_rule *rule, const char *key, struct buf *out);
 
 struct config {
     struct arena *arena;

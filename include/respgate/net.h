@@ -128,6 +128,9 @@ struct loop {
     uv_mutex_t mail_lock;
     struct list mail;
     void (*tick)(struct loop *loop); /* every LOOP_TICK_MS */
+    uv_timer_t alarm;
+    void (*alarmed)(struct loop *loop); /* loop_wake */
+    uint64_t alarm_at;                  /* loop ms; 0: not set */
 };
 enum { LOOP_TICK_MS = 50 };
 
@@ -139,6 +142,9 @@ static inline uint64_t loop_now(const struct loop *loop) /* ms, as of this turn'
 {
     return uv_now(&loop->uv);
 }
+
+/* Calls loop->alarmed at that moment (loop ms), or earlier when it is set to one. Once. */
+void loop_wake(struct loop *loop, uint64_t at);
 
 /* A letter to another thread's loop; the receiver's thread runs it and owns it from then on. */
 struct mail {

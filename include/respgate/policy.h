@@ -66,6 +66,7 @@ enum verdict_kind { VERDICT_ALLOW, VERDICT_DENY };
 enum { OBSERVED_MAX = 8 };
 struct verdict {
     enum verdict_kind kind;
+    bool exempt;   /* allowed by a rule that spares it pass 2 */
     uint16_t rule; /* that decided; POLICY_NO_RULE when none matched, or one of the built-in ones */
     /* Rules in observe mode (or all, under [proxy] observe) that would have decided, in file
      * order; POLICY_LEARNED may be among them. */
@@ -119,6 +120,43 @@ uint64_t question_classes(const struct question *question, bool refuses);
 /* The first enforcing rule with a keys clause that can concern who asks, in this db;
  * POLICY_NO_RULE: none. */
 uint16_t policy_rule_with_keys(const struct policy *policy, const struct question *question);
+
+/* ---- pass 2: what was let through ---- */
+
+enum shape_kind { SHAPE_PASS, SHAPE_DELAY, SHAPE_THROTTLE };
+enum { SHAPE_RULES_MAX = 8 };
+struct shape {
+    enum shape_kind kind;
+    uint16_t rule;    /* that delays longest or refuses */
+    uint64_t wait_ms; /* DELAY: for so long; THROTTLE: after which it would pass */
+    bool rewrites;    /* a rule may rewrite it: policy_rewrite() */
+    uint16_t logged_count, observed_count;
+    uint16_t logged[SHAPE_RULES_MAX];   /* rules that log it */
+    uint16_t observed[SHAPE_RULES_MAX]; /* rules in observe mode that would have done something */
+};
+struct rewritten {
+    const struct str *argv;
+    size_t argc;
+    uint16_t rule; /* the last that changed it */
+};
+/* Whether a limit, delay, log or rewrite could apply to this command at all. */
+bool policy_shapes(const struct policy *policy, const struct command *command);
+/* Tests the buckets of every limit and delay that holds, and charges them all or none; then what
+ * logs and what rewrites. now: clock_ns(). Fills *out wholly. Any thread. */
+void policy_shape(const struct policy *policy, const struct question *question, uint64_t now,
+                  struct shape *out);
+/* "THROTTLED respgate: rule 'NAME', retry after 120 ms". */
+void policy_throttled(const struct policy *policy, const struct shape *shape, struct buf *out);
+/* The request as the rewriting rules make it: arguments in the arena, or views of the old ones.
+ * False: it stays as it is. */
+bool policy_rewrite(const struct policy *policy, const struct question *question,
+                    struct arena *arena, struct rewritten *out);
+/* Before new is used: its limits take the buckets of the rules of the same name in old (NULL:
+ * none), with their fill as a fraction when rate or burst changed. */
+void policy_inherit(struct policy *new, const struct policy *old, uint64_t now);
+/* Forgets a part of the buckets that are full; called some times a second, by one thread. */
+void policy_sweep(const struct policy *policy, uint64_t now);
+
 /* The refusal as a client sees it, without "-" and CRLF:
  * "NOPERM respgate: 'FLUSHALL' is denied by rule 'no-flush': <message>". Placeholders {key}
  * {command} {client} in the message are filled in; a rule without message ends at its name. At
@@ -130,6 +168,8 @@ void policy_refusal(const struct policy *policy, const struct question *question
 size_t policy_rule_count(const struct policy *policy);
 /* Of a rule of the file or a built-in one; "(none)" for POLICY_NO_RULE. */
 const char *policy_rule_name(const struct policy *policy, uint16_t rule);
+/* Its action's word; "deny" for a built-in one. */
+const char *policy_rule_action(const struct policy *policy, uint16_t rule);
 /* Logs what differs, rule by rule: added, removed, changed (which fields), moved. old may be
  * NULL: nothing is logged then. */
 void policy_log_changes(const struct policy *old, const struct policy *new);

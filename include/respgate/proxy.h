@@ -182,6 +182,8 @@ struct call {
     bool to_pinned;      /* goes to the pinned link though its command ends the reason for one */
     bool selects;        /* a SELECT queued in MULTI */
     bool throttled;      /* its login attempt has waited already */
+    bool exempt;         /* the rule that allowed it spares it pass 2 */
+    bool shaped;         /* its buckets are charged: not a second time */
     uint8_t stage;       /* where the pipeline goes on */
     uint64_t generation; /* of the rules it was judged by, */
     int64_t db;          /* and the db it was judged for */

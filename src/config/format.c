@@ -70,6 +70,7 @@ static void format_scalar(const struct option *option, const void *base, struct 
             text_quote(out, str_of(text), false);
         return;
     case VALUE_COUNT:
+    case VALUE_AMOUNT:
         buf_printf(out, "%llu", (unsigned long long)option_number(option, base));
         return;
     case VALUE_SIZE: value_format_size(option_number(option, base), out); return;

@@ -177,7 +177,24 @@ static void rules_collect(struct loader *loader)
         rule->name = section->name;
         rule->where = section->where;
         rule->has_action = section->seen[action].file != NULL;
+        rule->set = section->seen;
     }
+}
+
+bool config_rule_where(const struct config_rule *rule, const char *key, struct where *where)
+{
+    const struct option *option = option_find(SECTION_RULE, str_of(key));
+    ASSERT(option);
+    bool set = rule->set && rule->set[option_index(option)].file;
+    *where = set ? rule->set[option_index(option)] : rule->where;
+    return set;
+}
+
+void config_rule_text(const struct config_rule *rule, const char *key, struct buf *out)
+{
+    struct where where;
+    if (config_rule_where(rule, key, &where))
+        option_format(option_find(SECTION_RULE, str_of(key)), rule, out);
 }
 
 /* The rows of sections without a name remember where they were set, for errors between options

@@ -25,6 +25,7 @@ enum { DAY_MS = 86400 * 1000 };
 #define LOG_FILE                    .type = VALUE_LOG_FILE
 #define PASSWORD_FILE(owner, field) .type = VALUE_PASSWORD_FILE, .second = offsetof(owner, field)
 #define COUNT(low, high)            .type = VALUE_COUNT, .min = (low), .max = (high)
+#define AMOUNT(low)                 .type = VALUE_AMOUNT, .min = (low), .max = 1ull << 50
 #define SIZE(low)                   .type = VALUE_SIZE, .min = (low), .max = 1ull << 50
 #define SIZE_FOR(field)                                                                            \
     .type = VALUE_SIZE_FOR, .min = 0, .max = 1ull << 50, .second = offsetof(struct config, field)

@@ -29,6 +29,7 @@ enum value_type {
     VALUE_PASSWORD_FILE,
     VALUE_COUNT,
     VALUE_SIZE,
+    VALUE_AMOUNT, /* a number that may be one of bytes: units as in a size */
     VALUE_SIZE_FOR, /* a size and a duration */
     VALUE_DURATION,
     VALUE_RATE,

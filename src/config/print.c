@@ -1,11 +1,19 @@
 /* print.c - the configuration in force as a file that loads to the same. */
 #include "option.h"
 
+/* A rule is printed as far as it was written: an option at its default may not belong to its
+ * action. */
+static bool rule_has(const struct option *option, const void *base)
+{
+    struct where where;
+    return option->section != SECTION_RULE || config_rule_where(base, option->key, &where);
+}
+
 static void print_options(enum section_id section, const void *base, bool all, struct buf *out)
 {
     option_each(option)
     {
-        if (option->section != section)
+        if (option->section != section || !rule_has(option, base))
             continue;
         size_t start = out->len;
         buf_printf(out, "%s = ", option->key);

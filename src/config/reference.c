@@ -80,6 +80,7 @@ static void add_type(const struct option *option, struct buf *out)
     case VALUE_PASSWORD_FILE: buf_text(out, "file"); break;
     case VALUE_COUNT: add_range(option, "number", out); break;
     case VALUE_SIZE: add_range(option, "size", out); break;
+    case VALUE_AMOUNT: add_range(option, "number or size", out); break;
     case VALUE_SIZE_FOR: buf_text(out, "size and duration"); break;
     case VALUE_DURATION: add_range(option, "duration", out); break;
     case VALUE_RATE: buf_text(out, "rate"); break;

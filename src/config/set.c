@@ -283,9 +283,11 @@ static void set_items(const struct scope *scope, const struct option *option, vo
 }
 
 static set_function *const setters[] = {
-    [VALUE_TEXT] = set_text,          [VALUE_FILE] = set_text,         [VALUE_LOG_FILE] = set_text,
-    [VALUE_PASSWORD_FILE] = set_text, [VALUE_COUNT] = set_count,       [VALUE_SIZE] = set_size,
-    [VALUE_SIZE_FOR] = set_size_for,  [VALUE_DURATION] = set_duration, [VALUE_RATE] = set_rate,
+    [VALUE_TEXT] = set_text,         [VALUE_FILE] = set_text,
+    [VALUE_LOG_FILE] = set_text,     [VALUE_PASSWORD_FILE] = set_text,
+    [VALUE_COUNT] = set_count,       [VALUE_SIZE] = set_size,
+    [VALUE_AMOUNT] = set_size,       [VALUE_SIZE_FOR] = set_size_for,
+    [VALUE_DURATION] = set_duration, [VALUE_RATE] = set_rate,
     [VALUE_CHOICE] = set_choice,
 };
 static set_function *const adders[] = {

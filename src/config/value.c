@@ -20,6 +20,7 @@ static const struct unit size_units[] = {
 static const struct unit duration_units[] = {
     {"d", 86400 * 1000}, {"h", 3600 * 1000}, {"m", 60 * 1000}, {"s", 1000}, {"ms", 1},
 };
+#define RATE_MAX (1ull << 40)
 /* A rate is stored for one second. */
 static const struct unit rate_units[] = {{"s", 1}, {"m", 60}, {"h", 3600}};
 
@@ -73,16 +74,18 @@ bool config_parse_duration(struct str text, uint64_t *ms)
     return number_with_unit(text, duration_units, ARRAY_LEN(duration_units), ms);
 }
 
+/* A number or a size, each second, minute or hour. */
 bool value_rate(struct str text, double *per_second)
 {
-    size_t len = digits_len(text);
-    uint64_t number;
-    if (len + 1 >= text.len || text.ptr[len] != '/')
+    const char *slash = memchr(text.ptr, '/', text.len);
+    if (!slash)
         return false;
-    const struct unit *unit = unit_find(rate_units, ARRAY_LEN(rate_units),
-                                        (struct str){text.ptr + len + 1, text.len - len - 1});
-    if (!unit || !value_number((struct str){text.ptr, len}, &number) || number == 0 ||
-        number > 1000 * 1000 * 1000)
+    size_t len = (size_t)(slash - text.ptr);
+    uint64_t number;
+    const struct unit *unit =
+        unit_find(rate_units, ARRAY_LEN(rate_units), (struct str){slash + 1, text.len - len - 1});
+    if (!unit || !config_parse_size((struct str){text.ptr, len}, &number) || number == 0 ||
+        number > RATE_MAX)
         return false;
     *per_second = (double)number / (double)unit->factor;
     return true;

@@ -74,6 +74,22 @@ static void loop_tick(uv_timer_t *handle)
     loop->tick(loop);
 }
 
+static void loop_alarm(uv_timer_t *handle)
+{
+    struct loop *loop = handle->data;
+    loop->alarm_at = 0;
+    loop->alarmed(loop);
+}
+
+void loop_wake(struct loop *loop, uint64_t at)
+{
+    uint64_t now = loop_now(loop);
+    if (loop->alarm_at && loop->alarm_at <= at)
+        return;
+    loop->alarm_at = at;
+    uv_timer_start(&loop->alarm, loop_alarm, at > now ? at - now : 0, 0);
+}
+
 void loop_init(struct loop *loop, void (*tick)(struct loop *loop))
 {
     if (uv_loop_init(&loop->uv) != 0)
@@ -88,6 +104,9 @@ void loop_init(struct loop *loop, void (*tick)(struct loop *loop))
     uv_check_init(&loop->uv, &loop->check);
     uv_idle_init(&loop->uv, &loop->idle);
     uv_timer_init(&loop->uv, &loop->timer);
+    uv_timer_init(&loop->uv, &loop->alarm);
+    loop->alarm.data = loop;
+    loop->alarm_at = 0;
     if (uv_async_init(&loop->uv, &loop->wakeup, loop_mail) != 0)
         die("cannot make a mailbox");
     loop->prepare.data = loop->check.data = loop->idle.data = loop->timer.data = loop->wakeup.data =
@@ -119,6 +138,7 @@ void loop_free(struct loop *loop)
     uv_close((uv_handle_t *)&loop->check, NULL);
     uv_close((uv_handle_t *)&loop->idle, NULL);
     uv_close((uv_handle_t *)&loop->timer, NULL);
+    uv_close((uv_handle_t *)&loop->alarm, NULL);
     uv_close((uv_handle_t *)&loop->wakeup, NULL);
     uv_run(&loop->uv, UV_RUN_DEFAULT); /* lets close callbacks and look-ups under way end */
     ASSERT(uv_loop_close(&loop->uv) == 0);

@@ -3,15 +3,6 @@
 
 #include <stdlib.h>
 
-static const char *action_name(enum rule_action action)
-{
-    switch (action) {
-    case ACTION_DENY: return "deny";
-    case ACTION_ALLOW: return "allow";
-    }
-    return "";
-}
-
 static const char *mode_name(enum rule_mode mode)
 {
     switch (mode) {
@@ -36,6 +27,11 @@ static void add_change(struct buf *out, const char *name, const char *from, cons
     buf_printf(out, " %s -> %s", from, to);
 }
 
+static const char *or_none(const char *text)
+{
+    return text ? text : "(none)";
+}
+
 static void log_changed(const struct rule *from, const struct rule *to)
 {
     struct buf fields = {0};
@@ -44,6 +40,9 @@ static void log_changed(const struct rule *from, const struct rule *to)
             add_field(&fields, clause_types[id].name);
     add_change(&fields, "action", action_name(from->action), action_name(to->action));
     add_change(&fields, "mode", mode_name(from->mode), mode_name(to->mode));
+    for (enum detail detail = 0; detail < DETAIL_COUNT; detail++)
+        add_change(&fields, action_details[detail], or_none(from->details[detail]),
+                   or_none(to->details[detail]));
     if (strcmp(from->message ? from->message : "", to->message ? to->message : "") != 0)
         add_field(&fields, "message");
     if (fields.len)
@@ -73,8 +72,7 @@ static struct named_rule *names_sorted(const struct policy *policy)
     return names;
 }
 
-/* For each rule of `of` its index in `in`, or SIZE_MAX. */
-static size_t *counterparts(const struct policy *of, const struct policy *in)
+size_t *rules_counterparts(const struct policy *of, const struct policy *in)
 {
     struct named_rule *names = names_sorted(in);
     size_t *found = xcalloc(of->rule_count, sizeof(*found));
@@ -142,7 +140,7 @@ void policy_log_changes(const struct policy *old, const struct policy *new)
 {
     if (!old)
         return;
-    size_t *new_of = counterparts(old, new), *old_of = counterparts(new, old);
+    size_t *new_of = rules_counterparts(old, new), *old_of = rules_counterparts(new, old);
     if (old->observe != new->observe)
         log_notice(NULL, "rules %s", new->observe ? "only observe now" : "are enforced now");
     for (size_t i = 0; i < old->rule_count; i++)

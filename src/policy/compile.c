@@ -98,6 +98,7 @@ static void rule_compile(struct compiler *compiler, struct draft *draft)
     draft->commands = command_set_compile(compiler, &source->commands);
     if (source->action == ACTION_ALLOW)
         allow_narrow(compiler, draft->commands);
+    action_compile(compiler, source, draft->commands, rule);
     for (enum clause_id id = 0; id < CLAUSE_COUNT; id++)
         clause_add(compiler, rule, id, rule_list(source, id));
     if (rule->clause_count == 0 && source->commands.count == 0)
@@ -107,9 +108,13 @@ static void rule_compile(struct compiler *compiler, struct draft *draft)
 
 /* ---- rules that never get a turn ---- */
 
-static bool always_decides(const struct draft *draft)
+/* An allow decides for the rules of pass 1; pass 2 still comes, unless it exempts. */
+static bool always_decides(const struct draft *draft, const struct draft *behind)
 {
-    return draft->rule->mode == RULE_ENFORCE && draft->rule->clause_count == 0;
+    const struct rule *rule = draft->rule;
+    if (rule->mode != RULE_ENFORCE || rule->clause_count > 0 || !action_decides(rule->action))
+        return false;
+    return action_decides(behind->rule->action) || rule->action == ACTION_DENY || rule->exempt;
 }
 
 static void warn_shadowed(struct compiler *compiler, const struct draft *drafts, size_t at)
@@ -118,7 +123,7 @@ static void warn_shadowed(struct compiler *compiler, const struct draft *drafts,
     if (drafts[at].rule->mode == RULE_OFF)
         return;
     for (size_t i = 0; i < at; i++) {
-        if (!always_decides(&drafts[i]) ||
+        if (!always_decides(&drafts[i], &drafts[at]) ||
             !command_set_covers(drafts[i].commands, drafts[at].commands, commands))
             continue;
         problem_warning(compiler->problems, drafts[at].source->where,
@@ -128,28 +133,82 @@ static void warn_shadowed(struct compiler *compiler, const struct draft *drafts,
     }
 }
 
+/* A bucket of a connection is new with each connection: something must count who connects. */
+static void warn_reconnect(struct compiler *compiler, const struct draft *drafts, size_t count,
+                           const struct draft *draft)
+{
+    struct where where;
+    if (!draft->rule->pace.rate || draft->rule->pace.per != PER_CLIENT ||
+        draft->rule->mode == RULE_OFF)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        const struct pace *pace = &drafts[i].rule->pace;
+        if (pace->rate && (pace->per == PER_IP || pace->per == PER_USER) &&
+            drafts[i].rule->mode == RULE_ENFORCE &&
+            command_set_covers(drafts[i].commands, draft->commands,
+                               command_count(compiler->commands)))
+            return;
+    }
+    config_rule_where(draft->source, "per", &where);
+    problem_warning(compiler->problems, where,
+                    "rule '%s': who connects again has a full bucket: add a limit per ip or user",
+                    draft->rule->name);
+}
+
 /* ---- the index ---- */
 
-static bool draft_applies(const struct draft *draft, const struct command *command)
+/* Where in a request's way a rule has its turn. */
+enum turn { TURN_DECIDE, TURN_PACE, TURN_LOG, TURN_REWRITE, TURN_COUNT };
+
+static enum turn action_turn(enum rule_action action)
 {
-    return draft->rule->mode != RULE_OFF && set_has(draft->commands->possible, command->id);
+    switch (action) {
+    case ACTION_DENY:
+    case ACTION_ALLOW: return TURN_DECIDE;
+    case ACTION_LIMIT:
+    case ACTION_DELAY: return TURN_PACE;
+    case ACTION_LOG: return TURN_LOG;
+    case ACTION_REWRITE: return TURN_REWRITE;
+    }
+    return TURN_DECIDE;
+}
+
+static bool draft_applies(const struct draft *draft, const struct command *command, enum turn turn)
+{
+    return draft->rule->mode != RULE_OFF && action_turn(draft->rule->action) == turn &&
+           set_has(draft->commands->possible, command->id);
+}
+
+/* The entries of these turns, one turn after the other. */
+static const struct entry *entries_compile(struct compiler *compiler, const struct draft *drafts,
+                                           size_t count, const struct command *command,
+                                           enum turn first, enum turn end, uint32_t *total)
+{
+    size_t used = 0;
+    for (enum turn turn = first; turn < end; turn++)
+        for (size_t i = 0; i < count; i++)
+            *total += draft_applies(&drafts[i], command, turn);
+    struct entry *entries = arena_alloc(compiler->arena, *total * sizeof(*entries));
+    for (enum turn turn = first; turn < end; turn++)
+        for (size_t i = 0; i < count; i++)
+            if (draft_applies(&drafts[i], command, turn))
+                entries[used++] =
+                    (struct entry){drafts[i].rule,
+                                   command_set_condition(drafts[i].commands, command)};
+    return entries;
 }
 
 static void row_compile(struct compiler *compiler, const struct draft *drafts, size_t count,
                         const struct command *command, struct command_row *row)
 {
-    size_t used = 0;
     row->gated = command_gated(command, compiler->config->proxy.learned);
     row->special = (uint8_t)special_of(command->name);
-    for (size_t i = 0; i < count; i++)
-        row->entry_count += draft_applies(&drafts[i], command);
-    struct entry *entries = arena_alloc(compiler->arena, row->entry_count * sizeof(struct entry));
-    for (size_t i = 0; i < count; i++)
-        if (draft_applies(&drafts[i], command))
-            entries[used++] =
-                (struct entry){drafts[i].rule, command_set_condition(drafts[i].commands, command)};
-    row->entries = entries;
-    row->concerned = row->entry_count > 0 || row->gated || row->special == SPECIAL_PUBLISH;
+    row->entries = entries_compile(compiler, drafts, count, command, TURN_DECIDE, TURN_PACE,
+                                   &row->entry_count);
+    row->shapes =
+        entries_compile(compiler, drafts, count, command, TURN_PACE, TURN_COUNT, &row->shape_count);
+    row->concerned =
+        row->entry_count + row->shape_count > 0 || row->gated || row->special == SPECIAL_PUBLISH;
 }
 
 static void index_compile(struct compiler *compiler, struct policy *policy,
@@ -176,6 +235,8 @@ static struct draft *drafts_compile(struct compiler *compiler, struct policy *po
         rule_compile(compiler, &drafts[i]);
         warn_shadowed(compiler, drafts, i);
     }
+    for (size_t i = 0; i < policy->rule_count; i++)
+        warn_reconnect(compiler, drafts, policy->rule_count, &drafts[i]);
     policy->rules = rules;
     return drafts;
 }

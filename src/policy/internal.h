@@ -14,6 +14,8 @@
 
 #include "respgate/policy.h"
 
+#include "bucket.h"
+
 /* Cheap tests first: a rule stops at the first clause that does not hold. */
 enum clause_id {
     CLAUSE_COMMANDS,
@@ -69,15 +71,50 @@ struct clause {
     const void *data;
 };
 
+/* What a limit or a delay counts, and in which buckets. */
+struct pace {
+    double rate; /* a second */
+    uint64_t burst;
+    enum rule_per per;
+    enum rule_cost cost;
+    uint64_t patience; /* ns: how long a delay holds; 0 for a limit */
+    struct limiter *limiter;
+};
+
+/* What `add` says. */
+enum addition { ADD_NONE, ADD_MAXLEN, ADD_EX, ADD_ASYNC };
+struct rewrite {
+    enum addition kind;
+    bool exactly; /* MAXLEN = N */
+    int64_t number;
+};
+
+/* Options that belong to some actions only: rows of action_details. */
+enum detail {
+    DETAIL_RATE,
+    DETAIL_BURST,
+    DETAIL_PER,
+    DETAIL_COST,
+    DETAIL_DELAY_MAX,
+    DETAIL_EXEMPT,
+    DETAIL_ADD,
+    DETAIL_COUNT
+};
+extern const char *const action_details[DETAIL_COUNT];
+
 struct rule {
     uint8_t clause_count;
     struct clause clauses[CLAUSE_COUNT]; /* all must hold */
     enum rule_action action;
     enum rule_mode mode;
     const char *name;
-    const char *message;            /* NULL: none */
-    const void *keys;               /* of the keys clause; NULL: none */
-    const char *text[CLAUSE_COUNT]; /* as written, for the comparison at a reload */
+    const char *message; /* NULL: none */
+    const void *keys;    /* of the keys clause; NULL: none */
+    bool exempt;
+    struct pace pace; /* limit and delay */
+    struct rewrite rewrite;
+    const char *text[CLAUSE_COUNT];    /* as written, for the comparison at a reload */
+    const char *details[DETAIL_COUNT]; /* the same of the action's options; NULL: not set */
 };
 
 /* A rule that may apply to a command. */
@@ -86,9 +123,11 @@ struct entry {
     uint64_t classes; /* 0: surely; else when the request is of one of these classes */
 };
 
+/* Pass 1 walks the entries that decide, in file order; pass 2 those that shape: limits and delays
+ * first, then log, then rewrite, each in file order. */
 struct command_row {
-    const struct entry *entries;
-    uint32_t entry_count;
+    const struct entry *entries, *shapes;
+    uint32_t entry_count, shape_count;
     uint8_t special; /* enum special */
     bool gated;      /* learned, and not let through unless an allow names it */
     bool concerned;  /* one of the above asks for a judgement */
@@ -99,9 +138,43 @@ struct policy {
     size_t command_count;
     const struct command_row *commands; /* by id */
     size_t rule_count;
-    const struct rule *rules;
+    struct rule *rules;
     bool observe;
 };
+
+/* ---- policy.c: one rule ---- */
+
+/* A request's classes cost a look at its arguments: taken once, and only when an entry asks; by
+ * whether the rule refuses. */
+struct classes {
+    bool known[2];
+    uint64_t bits[2];
+};
+bool entry_matches(const struct entry *entry, struct asking *asking, struct classes *classes);
+
+/* ---- action.c: what each action takes ---- */
+
+const char *action_name(enum rule_action action);
+static inline bool action_decides(enum rule_action action)
+{
+    return action == ACTION_DENY || action == ACTION_ALLOW;
+}
+struct command_set;
+/* The action's own options; mistakes are told, those about its commands too. */
+void action_compile(struct compiler *compiler, const struct config_rule *source,
+                    const struct command_set *commands, struct rule *rule);
+
+/* ---- changes.c ---- */
+
+/* For each rule of `of` the index of its namesake in `in`, or SIZE_MAX; free() it. */
+size_t *rules_counterparts(const struct policy *of, const struct policy *in);
+
+/* ---- rewrite.c ---- */
+
+/* False: the text is no addition. */
+bool rewrite_parse(struct str text, struct rewrite *out);
+/* Whether the addition does something to this command. */
+bool rewrite_fits(enum addition addition, const char *command);
 
 /* ---- commands.c: the commands clause ---- */
 

@@ -9,12 +9,6 @@ bool policy_concerns(const struct policy *policy, const struct command *command)
 
 /* ---- one rule ---- */
 
-/* A request's classes cost a look at its arguments: taken once, and only when an entry asks. */
-struct classes {
-    bool known[2];
-    uint64_t bits[2];
-};
-
 static const char unknown_text[] = "\0?";
 const struct str policy_unknown = {unknown_text, sizeof(unknown_text) - 1};
 
@@ -51,13 +45,22 @@ static bool rule_holds(const struct rule *rule, struct asking *asking)
     return true;
 }
 
+bool entry_matches(const struct entry *entry, struct asking *asking, struct classes *classes)
+{
+    return entry_holds(entry, asking->question, classes) && rule_holds(entry->rule, asking);
+}
+
 /* ---- verdicts ---- */
 
 static enum verdict_kind action_verdict(enum rule_action action)
 {
     switch (action) {
     case ACTION_ALLOW: return VERDICT_ALLOW;
-    case ACTION_DENY: return VERDICT_DENY;
+    case ACTION_DENY:
+    case ACTION_LIMIT: /* these are of pass 2 */
+    case ACTION_DELAY:
+    case ACTION_LOG:
+    case ACTION_REWRITE: return VERDICT_DENY;
     }
     return VERDICT_DENY;
 }
@@ -83,14 +86,16 @@ static bool rules_decide(const struct policy *policy, const struct command_row *
     for (size_t i = 0; i < row->entry_count; i++) {
         const struct rule *rule = row->entries[i].rule;
         uint16_t index = (uint16_t)(rule - policy->rules);
-        if (!entry_holds(&row->entries[i], asking->question, &classes) || !rule_holds(rule, asking))
+        if (!entry_matches(&row->entries[i], asking, &classes))
             continue;
         if (rule->mode == RULE_OBSERVE || policy->observe)
             verdict_observe(out, index);
         else
             verdict_decide(out, action_verdict(rule->action), index);
-        if (rule->mode != RULE_OBSERVE)
+        if (rule->mode != RULE_OBSERVE) {
+            out->exempt = rule->exempt;
             return true;
+        }
     }
     return false;
 }
@@ -153,8 +158,16 @@ const char *policy_rule_name(const struct policy *policy, uint16_t rule)
     return name ? name : "(none)";
 }
 
+const char *policy_rule_action(const struct policy *policy, uint16_t rule)
+{
+    return action_name(rule < policy->rule_count ? policy->rules[rule].action : ACTION_DENY);
+}
+
 void policy_free(struct policy *policy)
 {
-    if (policy)
-        arena_free(policy->arena); /* the policy itself lies in it */
+    if (!policy)
+        return;
+    for (size_t i = 0; i < policy->rule_count; i++)
+        limiter_drop(policy->rules[i].pace.limiter);
+    arena_free(policy->arena); /* the policy itself lies in it */
 }

@@ -27,7 +27,7 @@ size_t call_keys(struct worker *worker, struct call *call)
     return call->key_count;
 }
 
-static bool may_log(struct worker *worker)
+bool may_log(struct worker *worker)
 {
     uint64_t window = loop_now(&worker->loop) / 1000;
     if (worker->log_window != window) {
@@ -40,13 +40,14 @@ static bool may_log(struct worker *worker)
     return worker->log_count++ < LOG_REFUSALS_MAX;
 }
 
-bool judge_question(struct client *client, const struct call *call, const struct question *question,
+bool judge_question(struct client *client, struct call *call, const struct question *question,
                     struct buf *out)
 {
     struct worker *worker = client->worker;
     const struct policy *policy = worker->snapshot->policy;
     struct verdict verdict;
     policy_judge(policy, question, &verdict);
+    call->exempt = verdict.exempt;
     for (unsigned i = 0; i < verdict.observed_count; i++) {
         count(worker, STAT_REQUESTS_OBSERVED);
         audit_request(client, call, question->db, verdict.observed[i], "deny", true);
@@ -68,21 +69,16 @@ bool judge_question(struct client *client, const struct call *call, const struct
     return false;
 }
 
-bool judge_call(struct client *client, const struct call *call, int64_t db, struct buf *out)
+void call_question(struct client *client, const struct call *call, int64_t db, struct question *out)
 {
-    struct worker *worker = client->worker;
-    const struct str *argv = call->request.argv;
-    if (likely(!policy_concerns(worker->snapshot->policy, call->command) &&
-               !policy_reserved_among(argv, call->request.argc)))
-        return true;
-    struct key_ref *real = worker->keys; /* in place: keys come first, channels of SPUBLISH go */
+    struct key_ref *real = client->worker->keys; /* in place: keys come first, channels go */
     size_t real_count = 0;
     for (size_t i = 0; i < call->key_count; i++)
         if (!(call->keys[i].flags & KEY_NOT_KEY))
             real[real_count++] = call->keys[i];
-    struct question question = {
+    *out = (struct question){
         .command = call->command,
-        .argv = argv,
+        .argv = call->request.argv,
         .argc = call->request.argc,
         .keys = real,
         .key_count = real_count,
@@ -90,5 +86,15 @@ bool judge_call(struct client *client, const struct call *call, int64_t db, stru
         .db = db,
         .subject = &client->subject,
     };
+}
+
+bool judge_call(struct client *client, struct call *call, int64_t db, struct buf *out)
+{
+    struct question question;
+    call->exempt = false;
+    if (likely(!policy_concerns(client->worker->snapshot->policy, call->command) &&
+               !policy_reserved_among(call->request.argv, call->request.argc)))
+        return true;
+    call_question(client, call, db, &question);
     return judge_question(client, call, &question, out);
 }

@@ -4,6 +4,7 @@
  *   classify  which command, which keys; what Redis and the limits refuse outright
  *   admit     who may speak at all (AUTH)
  *   judge     the rules: before the session, so that locally answered commands obey them too
+ *   shape     limits, delays, rewrites of what the rules let through
  *   session   answered here (HELLO, CLIENT ...), or what the command does to the connection
  *   place     which link; earlier requests on another link are waited for
  *   dispatch  into the client's queue and the link's
@@ -12,7 +13,7 @@
 
 #include "stages.h"
 
-enum { STAGE_SESSION = 3 }; /* what comes before it is without effect on the client */
+enum { STAGE_SHAPE = 3 }; /* what comes before it is without effect on the client */
 
 static enum step classify(struct client *client, struct call *call)
 {
@@ -170,7 +171,7 @@ static enum step dispatch(struct client *client, struct call *call)
  * judged anew, from the start. */
 static void call_freshen(struct client *client, struct call *call)
 {
-    if (call->stage < STAGE_SESSION ||
+    if (call->stage < STAGE_SHAPE ||
         (call->generation == client->worker->snapshot->generation && call->db == client_db(client)))
         return;
     if (call->kind == REQ_MULTI)
@@ -178,7 +179,7 @@ static void call_freshen(struct client *client, struct call *call)
     if (call->kind == REQ_WATCH)
         client->watched_keys -= call->request.argc - 1;
     struct request request = call->request;
-    *call = (struct call){.request = request, .active = true};
+    *call = (struct call){.request = request, .active = true, .shaped = call->shaped};
 }
 
 enum step pipeline_run(struct client *client)
@@ -191,9 +192,10 @@ enum step pipeline_run(struct client *client)
         STAGE(0, classify);
         STAGE(1, admit);
         STAGE(2, judge);
-        STAGE(STAGE_SESSION, session_run);
-        STAGE(4, place);
-    case 5: return dispatch(client, call);
+        STAGE(STAGE_SHAPE, shape_run);
+        STAGE(4, session_run);
+        STAGE(5, place);
+    case 6: return dispatch(client, call);
     }
     return CLOSED;
 }

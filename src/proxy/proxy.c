@@ -131,6 +131,7 @@ static void log_problems(const struct problems *problems, enum log_level level)
 static void proxy_adopt(struct proxy *proxy, struct snapshot *snapshot)
 {
     struct snapshot *old = proxy->snapshot;
+    policy_inherit(snapshot->policy, old->policy, clock_ns());
     proxy->snapshot = snapshot;
     for (unsigned i = 0; i < proxy->worker_count; i++)
         worker_give_snapshot(&proxy->workers[i], snapshot);
@@ -305,6 +306,7 @@ static void proxy_tick(struct loop *loop)
     struct proxy *proxy = CONTAINER(loop, struct proxy, loop);
     if (!proxy->draining)
         door_pace(proxy);
+    policy_sweep(proxy->snapshot->policy, clock_ns());
 }
 
 static bool proxy_listen(struct proxy *proxy)
@@ -425,6 +427,7 @@ void proxy_init(struct proxy *proxy, struct snapshot *snapshot, const char *conf
     audit_init(proxy);
     list_init(&proxy->reports);
     loop_init(&proxy->loop, proxy_tick);
+    policy_inherit(snapshot->policy, NULL, clock_ns());
 }
 
 int proxy_run(struct snapshot *snapshot, const char *config_path,

@@ -8,10 +8,14 @@ enum step pipeline_run(struct client *client);
 enum step session_run(struct client *client, struct call *call); /* session.c */
 uint8_t session_row(const char *command);                        /* for snapshot_new */
 /* Judges under the worker's current rules. False: refused, out holds the error text. */
-bool must_check judge_call(struct client *client, const struct call *call, int64_t db,
-                           struct buf *out);
+bool must_check judge_call(struct client *client, struct call *call, int64_t db, struct buf *out);
+/* The call as the rules are asked about it; its keys must have been looked up (call_keys). */
+void call_question(struct client *client, const struct call *call, int64_t db,
+                   struct question *out);
+bool may_log(struct worker *worker); /* lines about single requests are bounded */
+enum step shape_run(struct client *client, struct call *call); /* shape.c */
 /* The same of a question made by hand; call: what is logged of it. */
-bool must_check judge_question(struct client *client, const struct call *call,
+bool must_check judge_question(struct client *client, struct call *call,
                                const struct question *question, struct buf *out);
 size_t call_keys(struct worker *worker, struct call *call);
 bool limits_has_names(const char *command);

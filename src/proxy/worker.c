@@ -172,6 +172,18 @@ static void waits_tick(struct worker *worker, uint64_t now)
     }
 }
 
+/* Delays end to the millisecond: a client that is paced must get the whole of its rate. */
+static void worker_alarmed(struct loop *loop)
+{
+    struct worker *worker = CONTAINER(loop, struct worker, loop);
+    waits_tick(worker, loop_now(loop));
+    list_each (it, &worker->clients[CLIENT_WAITING]) {
+        const struct client *client = CONTAINER(it, struct client, entry);
+        if (client->wait == WAIT_TIME && client->wait_until > loop_now(loop))
+            loop_wake(loop, client->wait_until);
+    }
+}
+
 static void worker_tick(struct loop *loop)
 {
     struct worker *worker = CONTAINER(loop, struct worker, loop);
@@ -284,6 +296,7 @@ void worker_init(struct worker *worker, struct proxy *proxy, unsigned index,
     random_bytes(worker->identity_key, sizeof(worker->identity_key));
     worker_identities(worker);
     loop_init(&worker->loop, tick);
+    worker->loop.alarmed = worker_alarmed;
     list_init(&worker->nodes);
     worker->node = node_new(worker, &worker->snapshot->config->backend.url[0], "redis");
 }

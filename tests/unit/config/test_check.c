@@ -94,8 +94,6 @@ static void not_in_this_version(void **state)
             "t:2: mode: 'cluster' is not available in this version\n");
     refused("[backend]\nmode = sentinel\n",
             "t:2: mode: 'sentinel' is not available in this version\n");
-    refused("[rule a]\naction = limit\n",
-            "t:2: action: 'limit' is not available in this version\n");
     refused("[backend]\nurl = redis://a, redis://b\n",
             "t:2: url: several addresses belong to a cluster or to sentinels, which are not "
             "available in this version\n");

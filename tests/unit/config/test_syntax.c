@@ -84,7 +84,6 @@ static void keys(void **state)
     refused("[proxy]\nthreads = 1\nthreads = 1\n", "t:3: 'threads' is already set at t:2\n");
     refused("[proxy]\nmemory-limit = 1gb\n",
             "t:2: 'memory-limit' is not available in this version\n");
-    refused(OK_LINE "rate = 5/s\n", "t:3: 'rate' is not available in this version\n");
     refused("[backend]\nread-from = primary\n",
             "t:2: 'read-from' is not available in this version\n");
 }

@@ -62,8 +62,9 @@ static void rates(void **state)
     assert_true(value_rate(STR("100/s"), &rate) && rate == 100.0);
     assert_true(value_rate(STR("30/m"), &rate) && rate == 0.5);
     assert_true(value_rate(STR("36/h"), &rate) && rate == 0.01);
-    const char *const wrong[] = {"",    "10",   "/s",    "0/s",   "-1/s",
-                                 "10/", "10/d", "1.5/s", "10 /s", "9999999999/s"};
+    assert_true(value_rate(STR("10mb/s"), &rate) && rate == 10 * 1024 * 1024);
+    const char *const wrong[] = {"",     "10",    "/s",    "0/s",   "-1/s",           "10/",
+                                 "10/d", "1.5/s", "10 /s", "2tb/s", "9999999999999/s"};
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
         if (value_rate(str_of(wrong[i]), &rate))
             fail_msg("'%s' is no rate", wrong[i]);

@@ -40,6 +40,19 @@ static void list_parse(struct setup *setup, struct text_list *list, struct str t
     }
 }
 
+/* The place of a word in a list by spaces. */
+static int word_index(struct str word, const char *words)
+{
+    for (int index = 0; *words; index++) {
+        size_t len = strcspn(words, " ");
+        if (str_equal(word, (struct str){words, len}))
+            return index;
+        words += len + (words[len] == ' ');
+    }
+    fail_msg("no such word: %.*s", (int)word.len, word.ptr);
+    return -1;
+}
+
 static void option_set(struct setup *setup, struct config_rule *rule, struct str key,
                        struct str value)
 {
@@ -58,11 +71,25 @@ static void option_set(struct setup *setup, struct config_rule *rule, struct str
         }
     if (str_equal(key, STR("action"))) {
         rule->has_action = true;
-        rule->action = str_equal(value, STR("allow")) ? ACTION_ALLOW : ACTION_DENY;
+        rule->action = (enum rule_action)word_index(value, "deny allow limit delay log rewrite");
     } else if (str_equal(key, STR("mode"))) {
         rule->mode = str_equal(value, STR("observe")) ? RULE_OBSERVE
                      : str_equal(value, STR("off"))   ? RULE_OFF
                                                       : RULE_ENFORCE;
+    } else if (str_equal(key, STR("rate"))) { /* a second */
+        rule->rate = strtod(value.ptr, NULL);
+    } else if (str_equal(key, STR("burst"))) {
+        rule->burst = strtoull(value.ptr, NULL, 10);
+    } else if (str_equal(key, STR("per"))) {
+        rule->per = (enum rule_per)word_index(value, "client ip user prefix rule");
+    } else if (str_equal(key, STR("cost"))) {
+        rule->cost = (enum rule_cost)word_index(value, "requests keys bytes");
+    } else if (str_equal(key, STR("delay-max"))) { /* ms */
+        rule->delay_max = strtoull(value.ptr, NULL, 10);
+    } else if (str_equal(key, STR("exempt"))) {
+        rule->exempt = str_equal(value, STR("yes"));
+    } else if (str_equal(key, STR("add"))) {
+        rule->add = arena_str(setup->arena, value);
     } else if (str_equal(key, STR("message"))) {
         rule->message = arena_str(setup->arena, value);
     } else {
@@ -96,6 +123,7 @@ void setup_compile(struct setup *setup)
     setup->policy = policy_compile(&setup->config, setup->table, &setup->problems);
     if (!setup->policy)
         fail_msg("refused: %s", problem_text(setup));
+    policy_inherit(setup->policy, NULL, 0);
 }
 
 void setup_refused(struct setup *setup, const char *text)

@@ -1,0 +1,257 @@
+/*
+ * shape.c - pass 2, for what was let through: limits and delays, then log, then rewrites.
+ *
+ *   every limit and delay that holds -> charges -> all buckets tested -> all charged, or none
+ *
+ * An observing rule has buckets of its own and only says what it would have done.
+ */
+#include "internal.h"
+
+#include <stdlib.h>
+
+/* What a request wants from the buckets. The room is enough for all but requests whose keys are of
+ * many prefixes. */
+struct charges {
+    struct charge room[16], *items;
+    size_t count, cap;
+};
+
+static void charges_init(struct charges *charges)
+{
+    charges->items = charges->room;
+    charges->count = 0;
+    charges->cap = ARRAY_LEN(charges->room);
+}
+
+static void charges_free(struct charges *charges)
+{
+    if (charges->items != charges->room)
+        free(charges->items);
+}
+
+static void charges_grow(struct charges *charges)
+{
+    size_t bytes = charges->cap * sizeof(struct charge);
+    struct charge *items = xmalloc(bytes * 2);
+    memcpy(items, charges->items, bytes);
+    charges_free(charges);
+    charges->items = items;
+    charges->cap *= 2;
+}
+
+/* Two of one bucket are one of both: keys of the same prefix. */
+static void charges_add(struct charges *charges, const struct rule *rule, uint16_t index,
+                        uint64_t hash, uint64_t cost, bool sum)
+{
+    for (size_t i = 0; i < charges->count; i++)
+        if (charges->items[i].rule == index && charges->items[i].hash == hash) {
+            charges->items[i].cost += sum ? cost : 0;
+            return;
+        }
+    if (charges->count == charges->cap)
+        charges_grow(charges);
+    charges->items[charges->count++] = (struct charge){.limiter = rule->pace.limiter,
+                                                       .hash = hash,
+                                                       .cost = cost,
+                                                       .patience = rule->pace.patience,
+                                                       .rule = index};
+}
+
+/* ---- whose bucket, and how much of it ---- */
+
+static uint64_t request_cost(const struct pace *pace, const struct question *question)
+{
+    switch (pace->cost) {
+    case COST_REQUESTS: return 1;
+    case COST_KEYS: return question->key_count ? question->key_count : question->keys_unknown;
+    case COST_BYTES: return policy_bytes(question->command, question->argv, question->argc);
+    }
+    return 1;
+}
+
+/* IPv6 counts by /64: one person has that many addresses at least. */
+static uint64_t address_hash(const struct limiter *limiter, const struct address *address)
+{
+    char text[9] = {address->is_unix ? 'u' : address->is_ipv6 ? '6' : '4'};
+    size_t len = address->is_unix ? 0 : address->is_ipv6 ? 8 : 4;
+    memcpy(text + 1, address->ip, len);
+    return limiter_hash(limiter, text, len + 1);
+}
+
+/* The declared prefix a key counts under; empty: none, and all such keys share one bucket. */
+static struct str key_prefix(const struct policy *policy, struct str key)
+{
+    (void)policy;
+    (void)key;
+    return STR("");
+}
+
+static void charge_prefixes(const struct policy *policy, const struct rule *rule, uint16_t index,
+                            const struct question *question, struct charges *charges)
+{
+    const struct pace *pace = &rule->pace;
+    bool by_key = pace->cost == COST_KEYS;
+    uint64_t cost = by_key ? 1 : request_cost(pace, question);
+    for (size_t i = 0; cost > 0 && i < question->key_count; i++) {
+        struct str prefix = key_prefix(policy, question->argv[question->keys[i].arg]);
+        charges_add(charges, rule, index, limiter_hash(pace->limiter, prefix.ptr, prefix.len), cost,
+                    by_key);
+    }
+    if (cost > 0 && !question->key_count && !(by_key && !question->keys_unknown))
+        charges_add(charges, rule, index, limiter_hash(pace->limiter, "", 0), cost, false);
+}
+
+static void charge_rule(const struct policy *policy, const struct rule *rule, uint16_t index,
+                        const struct question *question, struct charges *charges)
+{
+    const struct pace *pace = &rule->pace;
+    const struct subject *subject = question->subject;
+    uint64_t hash = 0, cost;
+    switch (pace->per) {
+    case PER_CLIENT:
+        hash = limiter_hash(pace->limiter, &subject->client_id, sizeof(subject->client_id));
+        break;
+    case PER_IP: hash = address_hash(pace->limiter, &subject->address); break;
+    case PER_USER: hash = limiter_hash(pace->limiter, subject->user.ptr, subject->user.len); break;
+    case PER_RULE: hash = limiter_hash(pace->limiter, "", 0); break;
+    case PER_PREFIX: charge_prefixes(policy, rule, index, question, charges); return;
+    }
+    cost = request_cost(pace, question);
+    if (cost > 0)
+        charges_add(charges, rule, index, hash, cost, false);
+}
+
+/* ---- the pass ---- */
+
+static void note(uint16_t *rules, uint16_t *count, uint16_t index)
+{
+    if (*count < SHAPE_RULES_MAX && !(*count && rules[*count - 1] == index))
+        rules[(*count)++] = index;
+}
+
+static bool only_observes(const struct policy *policy, const struct rule *rule)
+{
+    return rule->mode == RULE_OBSERVE || policy->observe;
+}
+
+/* The one that waits longest speaks: what it tells is true for the others too. */
+static void paces_apply(struct charges *charges, uint64_t now, struct shape *out)
+{
+    bool passes = buckets_charge(charges->items, charges->count, now);
+    uint64_t longest = 0;
+    for (size_t i = 0; i < charges->count; i++) {
+        const struct charge *charge = &charges->items[i];
+        bool concerned = passes || charge->wait > charge->patience;
+        if (!concerned || charge->wait <= longest)
+            continue;
+        longest = charge->wait;
+        out->rule = charge->rule;
+        out->kind = passes ? SHAPE_DELAY : SHAPE_THROTTLE;
+    }
+    /* A delay is over for a throttled one when its patience suffices again, but then it still has
+     * to wait: the whole wait is what is told. */
+    out->wait_ms = (longest + 999999) / 1000000;
+}
+
+/* What observes is charged only for what really passes, each for itself. */
+static void paces_observe(const struct policy *policy, const struct command_row *row,
+                          struct asking *asking, struct classes *classes, uint64_t now,
+                          struct shape *out)
+{
+    for (size_t i = 0; i < row->shape_count; i++) {
+        const struct rule *rule = row->shapes[i].rule;
+        uint16_t index = (uint16_t)(rule - policy->rules);
+        if (!only_observes(policy, rule) || !entry_matches(&row->shapes[i], asking, classes))
+            continue;
+        if (rule->action == ACTION_LOG || rule->action == ACTION_REWRITE) {
+            note(out->observed, &out->observed_count, index);
+            continue;
+        }
+        struct charges charges;
+        charges_init(&charges);
+        charge_rule(policy, rule, index, asking->question, &charges);
+        bool conforms = buckets_charge(charges.items, charges.count, now);
+        for (size_t at = 0; at < charges.count; at++)
+            if (!conforms || charges.items[at].wait > 0)
+                note(out->observed, &out->observed_count, index);
+        charges_free(&charges);
+    }
+}
+
+bool policy_shapes(const struct policy *policy, const struct command *command)
+{
+    return command->id < policy->command_count && policy->commands[command->id].shape_count > 0;
+}
+
+void policy_shape(const struct policy *policy, const struct question *question, uint64_t now,
+                  struct shape *out)
+{
+    const struct command_row *row = &policy->commands[question->command->id];
+    struct asking asking = {.question = question, .special = row->special};
+    struct classes classes = {0};
+    struct charges charges;
+    bool observers = false;
+    out->kind = SHAPE_PASS;
+    out->rule = POLICY_NO_RULE;
+    out->wait_ms = 0;
+    out->rewrites = false;
+    out->logged_count = out->observed_count = 0;
+    charges_init(&charges);
+    for (size_t i = 0; i < row->shape_count; i++) {
+        const struct rule *rule = row->shapes[i].rule;
+        uint16_t index = (uint16_t)(rule - policy->rules);
+        if (only_observes(policy, rule))
+            observers = true;
+        else if (!entry_matches(&row->shapes[i], &asking, &classes))
+            continue;
+        else if (rule->action == ACTION_LOG)
+            note(out->logged, &out->logged_count, index);
+        else if (rule->action == ACTION_REWRITE)
+            out->rewrites = true;
+        else
+            charge_rule(policy, rule, index, question, &charges);
+    }
+    if (charges.count)
+        paces_apply(&charges, now, out);
+    charges_free(&charges);
+    if (unlikely(observers) && out->kind != SHAPE_THROTTLE)
+        paces_observe(policy, row, &asking, &classes, now, out);
+}
+
+void policy_throttled(const struct policy *policy, const struct shape *shape, struct buf *out)
+{
+    buf_printf(out, "THROTTLED respgate: rule '%s', retry after %llu ms",
+               policy_rule_name(policy, shape->rule), (unsigned long long)shape->wait_ms);
+}
+
+/* ---- buckets from one policy to the next ---- */
+
+/* Buckets that counted something else, or somebody else, say nothing. */
+static bool same_buckets(const struct pace *a, const struct pace *b)
+{
+    return b->limiter && a->per == b->per && a->cost == b->cost;
+}
+
+void policy_inherit(struct policy *new, const struct policy *old, uint64_t now)
+{
+    size_t *old_of = old ? rules_counterparts(new, old) : NULL;
+    for (size_t i = 0; i < new->rule_count; i++) {
+        struct pace *pace = &new->rules[i].pace;
+        bool stays = old_of && old_of[i] != SIZE_MAX;
+        if (!pace->rate)
+            continue;
+        limiter_drop(pace->limiter);
+        pace->limiter = stays && same_buckets(pace, &old->rules[old_of[i]].pace)
+                            ? limiter_hold(old->rules[old_of[i]].pace.limiter)
+                            : limiter_new();
+        limiter_tune(pace->limiter, pace->rate, pace->burst, now);
+    }
+    free(old_of);
+}
+
+void policy_sweep(const struct policy *policy, uint64_t now)
+{
+    for (size_t i = 0; i < policy->rule_count; i++)
+        if (policy->rules[i].pace.limiter)
+            limiter_sweep(policy->rules[i].pace.limiter, now);
+}
