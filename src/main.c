@@ -23,6 +23,9 @@ static const char usage[] =
     "      --backend URL                instead of [backend] url: redis://, rediss://, unix://;\n"
     "                                   also from the environment: RESPGATE_BACKEND\n"
     "      --print-config               print the configuration in force and exit\n"
+    "      --print-acl                  print ACL SETUSER lines: what the rules refuse, for the "
+    "store\n"
+    "                                   to refuse as well\n"
     "      --version                    print the version and exit\n"
     "  -h, --help                       this text\n"
     "\n"
@@ -33,7 +36,7 @@ static const char usage[] =
 struct command_line {
     const char *config;
     struct config_overrides overrides;
-    bool test, connect, print_config;
+    bool test, connect, print_config, print_acl;
 };
 
 /* A URL may hold a password: others must not read it in the process list. */
@@ -47,7 +50,7 @@ static const char *hidden_copy(char *arg)
 /* -1: go on; else the exit code. */
 static int read_command_line(int argc, char **argv, struct command_line *line)
 {
-    enum { LISTEN = 256, BACKEND, CONNECT, PRINT_CONFIG, VERSION };
+    enum { LISTEN = 256, BACKEND, CONNECT, PRINT_CONFIG, PRINT_ACL, VERSION };
     static const struct option options[] = {
         {"config", required_argument, NULL, 'c'},
         {"test", no_argument, NULL, 't'},
@@ -55,6 +58,7 @@ static int read_command_line(int argc, char **argv, struct command_line *line)
         {"backend", required_argument, NULL, BACKEND},
         {"connect", no_argument, NULL, CONNECT},
         {"print-config", no_argument, NULL, PRINT_CONFIG},
+        {"print-acl", no_argument, NULL, PRINT_ACL},
         {"version", no_argument, NULL, VERSION},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
@@ -72,6 +76,7 @@ static int read_command_line(int argc, char **argv, struct command_line *line)
         case BACKEND: line->overrides.backend = hidden_copy(optarg); break;
         case CONNECT: line->connect = true; break;
         case PRINT_CONFIG: line->print_config = true; break;
+        case PRINT_ACL: line->print_acl = true; break;
         case VERSION: printf("respgate %s\n", RESPGATE_VERSION); return 0;
         case 'h': fputs(usage, stdout); return 0;
         default: fputs("Try 'respgate --help'.\n", stderr); return 1;
@@ -83,7 +88,7 @@ static int read_command_line(int argc, char **argv, struct command_line *line)
         return 1;
     }
     if (!line->config && !line->overrides.backend && !line->overrides.listen && !line->test &&
-        !line->print_config) {
+        !line->print_config && !line->print_acl) {
         fputs(usage, stderr);
         return 1;
     }
@@ -112,6 +117,16 @@ static int print_config(const struct command_line *line)
     return 0;
 }
 
+static int print_acl(struct snapshot *snapshot)
+{
+    struct buf text = {0};
+    policy_acl(snapshot->policy, snapshot->config, snapshot->commands, &text);
+    fwrite(text.ptr, 1, text.len, stdout);
+    buf_free(&text);
+    snapshot_drop(snapshot);
+    return 0;
+}
+
 /* Large buffers come from the system and go back to it when freed; left to itself glibc would raise
  * this bound with every large one freed, and keep what a burst needed. */
 enum { SYSTEM_ALLOCATION = 1024 * 1024 };
@@ -130,6 +145,8 @@ int main(int argc, char **argv)
     print_problems(&problems);
     if (!snapshot)
         return 1;
+    if (line.print_acl)
+        return print_acl(snapshot);
     if (line.test && line.connect) {
         bool reached = proxy_check_backend(snapshot);
         puts(reached ? "ok" : "the backend cannot be used");

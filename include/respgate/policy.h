@@ -184,6 +184,11 @@ const struct key_patterns *key_patterns_compile(struct arena *arena, const struc
                                                 struct problems *problems);
 bool key_patterns_match(const struct key_patterns *patterns, struct str key);
 
+/* ACL SETUSER lines for the users respgate has at the backend, with comments: as much of the rules
+ * as Redis' ACLs can hold, and never more than the rules refuse. commands: the built-in table. */
+void policy_acl(const struct policy *policy, const struct config *config,
+                const struct command_table *commands, struct buf *out);
+
 /* "10.0.0.0/8", "2001:db8::/32", "unix", an address alone. IPv4-mapped IPv6 becomes IPv4. */
 struct network {
     bool is_unix;
