@@ -114,7 +114,7 @@ static struct trim trim_find(const struct edit *edit)
         }
     }
     trim.id = at;
-    trim.broken |= at >= edit->argc;
+    trim.broken |= at >= edit->argc || (trim.limit && !trim.at);
     return trim;
 }
 
