@@ -35,6 +35,8 @@ enum learned_mode { LEARNED_DATA, LEARNED_ALL, LEARNED_NONE };
 enum backend_mode { MODE_AUTO, MODE_STANDALONE, MODE_CLUSTER, MODE_SENTINEL };
 enum tls_verify { VERIFY_FULL, VERIFY_CA, VERIFY_NO };
 enum key_names { KEY_NAMES_PREFIX, KEY_NAMES_HASH, KEY_NAMES_FULL };
+enum scripts_mode { SCRIPTS_INSPECT, SCRIPTS_ACL, SCRIPTS_ALLOWLIST, SCRIPTS_DENY, SCRIPTS_ALLOW };
+enum undeclared_keys { UNDECLARED_AUTO, UNDECLARED_DENY, UNDECLARED_ALLOW };
 enum rule_mode { RULE_ENFORCE, RULE_OBSERVE, RULE_OFF };
 enum rule_action {
     ACTION_DENY,
@@ -141,6 +143,17 @@ struct config {
         uint64_t breaker_errors, breaker_probe;
         struct text_list share_channels;
     } backend;
+
+    struct {
+        enum scripts_mode mode;
+        const char *username, *password;
+        const char *password_file;            /* where the password was read from */
+        struct text_list allow_files, bodies; /* bodies: what the files hold */
+        struct text_list allow_sha1;          /* 40 hex digits each, lower case */
+        enum undeclared_keys undeclared_keys;
+        uint64_t max_scripts, max_script_size;
+        bool kill;
+    } scripts;
 
     size_t user_count;
     struct config_user *users;

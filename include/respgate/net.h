@@ -65,13 +65,15 @@ bool tls_resumed(const struct tls_session *session);
 
 /* ---- digests (digest.c) ---- */
 
-enum { DIGEST_SIZE = 32 };
+enum { DIGEST_SIZE = 32, SHA1_SIZE = 20 };
 /* SHA-256 over the parts in order, each preceded by its length so that no two lists collide. */
 void digest_parts(const struct str *parts, size_t count, uint8_t out[DIGEST_SIZE]);
 void digest_hex(struct str text, char out[DIGEST_SIZE * 2 + 1]); /* plain SHA-256, lower-case hex */
-bool digest_equal(const void *a, const void *b, size_t len);     /* in constant time */
-void random_bytes(void *out, size_t len);                        /* fit for secrets */
-void secret_wipe(void *ptr, size_t len);                         /* not optimised away */
+/* Lower-case hex: how Redis names a script. Guards nothing: two bodies can be made to share one. */
+void digest_sha1(struct str text, char out[SHA1_SIZE * 2 + 1]);
+bool digest_equal(const void *a, const void *b, size_t len); /* in constant time */
+void random_bytes(void *out, size_t len);                    /* fit for secrets */
+void secret_wipe(void *ptr, size_t len);                     /* not optimised away */
 
 /* ---- tally (tally.c) ---- */
 

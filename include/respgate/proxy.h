@@ -48,6 +48,8 @@ enum {
     TRAIT_MAY_BLOCK = 1u << 1,  /* ask command_blocks() */
     TRAIT_READ = 1u << 2,       /* may be sent again when its link died */
     TRAIT_ONE_KEY = 1u << 4,    /* its first argument, and no other: no need to look for keys */
+    TRAIT_SCRIPT = 1u << 5,     /* brings or runs a script: scripting_judge() */
+    TRAIT_FUNCTIONS = 1u << 6,  /* changes the functions of the store */
     TRAIT_NAMES = 1u << 3,      /* carries names (consumers, channels): limits_names() */
 };
 
@@ -59,6 +61,7 @@ struct snapshot {
     struct config *config;
     const struct command_table *commands; /* lives as long as the process */
     struct policy *policy;
+    struct trusted *trusted;         /* bodies of [scripts] allow-files and allow-sha1 */
     struct tls_context *listen_tls;  /* NULL: no tls:// listener */
     struct tls_context *backend_tls; /* NULL: plain */
     uint8_t *traits;                 /* by command id */
@@ -191,7 +194,10 @@ struct call {
     uint8_t pin;         /* reasons this command adds */
     uint8_t aux;
     uint32_t expect;
-    int phase; /* for session handlers that wait and are called again */
+    bool script_judged;    /* every call of its script was; */
+    uint64_t more_classes; /* and this is what they are of */
+    uint64_t wants;        /* FCALL: the functions_clock its list of functions must have */
+    int phase;             /* for session handlers that wait and are called again */
 };
 
 struct transaction {
@@ -202,6 +208,7 @@ struct transaction {
     bool selected;       /* a SELECT was queued */
     uint32_t serial;     /* tells the client's transactions apart */
     bool aborted;        /* EXEC must answer EXECABORT */
+    bool functions;      /* a command that changes functions was queued */
     bool lost;           /* its link died, or there was none */
 };
 
@@ -346,15 +353,20 @@ struct worker {
     uv_thread_t thread;
     unsigned index;
     struct snapshot *snapshot;
-    struct list nodes;           /* all backends this worker knows */
-    struct node *node;           /* where requests without a key go, and logins are tried */
-    struct link_class **classes; /* by id; NULL: free */
+    struct script_cache *scripts; /* judged bodies */
+    struct functions *functions;  /* the store's, as last listed; NULL: not yet */
+    uint64_t functions_asked;     /* the clock of a list that is on its way; 0: none */
+    uint64_t kill_at;             /* loop ms before which no script is killed again */
+    struct list nodes;            /* all backends this worker knows */
+    struct node *node;            /* where requests without a key go, and logins are tried */
+    struct link_class **classes;  /* by id; NULL: free */
     unsigned class_count;
     struct list clients[CLIENT_STATES];
     struct list identities;
     struct list shares; /* share.c: shared subscriptions of its clients, */
     struct list hubs;   /* hub.c, worker 0: those of the process */
     struct identity *identity_none, *identity_backend, *identity_control;
+    struct identity *identity_scripts; /* [scripts] mode acl; NULL: none */
     uint8_t identity_key[DIGEST_SIZE];
     struct parser *parsers[PARSER_POOL];
     unsigned parser_count;
@@ -423,9 +435,11 @@ struct proxy {
     int64_t links[2];                 /* atomic: by role, of all workers */
     uint64_t refused, refused_logged; /* clients turned away at the door */
     uint64_t reloads, reload_failures;
-    bool reload_failed;            /* the last one */
-    struct list reports;           /* letters under way: report.c */
-    int64_t started, reloaded;     /* seconds since 1970 */
+    bool reload_failed;        /* the last one */
+    struct list reports;       /* letters under way: report.c */
+    int64_t started, reloaded; /* seconds since 1970 */
+    /* functions.c: atomic. Changes of functions and wishes for a list of them. */
+    uint64_t functions_clock, functions_changed, functions_wanted;
     struct command_table **tables; /* learned so far; snapshots and waiting calls point into them */
     size_t table_count;
     uv_signal_t signals[4];

@@ -165,8 +165,28 @@ static void check_backend(const struct config *config, struct problems *problems
     check_backend_tls(config, problems);
 }
 
+/* ---- scripts ---- */
+
+static void check_scripts(const struct config *config, struct problems *problems)
+{
+    struct where mode = option_where(config, SECTION_SCRIPTS, "mode");
+    bool listed = config->scripts.bodies.count || config->scripts.allow_sha1.count;
+    if (!config->scripts.username != !config->scripts.password_file)
+        problem_error(problems, option_where(config, SECTION_SCRIPTS, "username"),
+                      "[scripts] username and password-file go together");
+    if (config->scripts.mode == SCRIPTS_ACL && !config->scripts.username)
+        problem_error(problems, mode, "'mode = acl' needs username and password-file");
+    if (config->scripts.mode != SCRIPTS_ACL && config->scripts.username)
+        problem_warning(problems, option_where(config, SECTION_SCRIPTS, "username"),
+                        "'username' means nothing without 'mode = acl'");
+    if (config->scripts.mode == SCRIPTS_ALLOWLIST && !listed)
+        problem_warning(problems, mode,
+                        "'mode = allowlist' without allow-files or allow-sha1 refuses all scripts");
+}
+
 void config_check(const struct config *config, struct problems *problems)
 {
+    check_scripts(config, problems);
     check_orders(config, problems);
     check_listeners(config, problems);
     check_client_tls(config, problems);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <unistd.h>
 
 /* More is not a configuration, and a pipe may never end. */
@@ -63,6 +64,24 @@ bool file_read(const struct scope *scope, const char *path, struct buf *out, str
     bool fine =
         fstat(fd, info) == 0 && file_check(scope, path, info) && file_fill(scope, path, fd, out);
     close(fd);
+    return fine;
+}
+
+bool bodies_read(const struct scope *scope, const char *path, struct text_list *bodies)
+{
+    glob_t found;
+    bool fine = glob(path, GLOB_NOSORT, NULL, &found) == 0;
+    if (!fine)
+        problem_error(scope->problems, scope->where, "there is no file '%s'", path);
+    for (size_t i = 0; fine && i < found.gl_pathc; i++) {
+        struct buf text = {0};
+        struct stat info;
+        fine = file_read(scope, found.gl_pathv[i], &text, &info);
+        if (fine)
+            text_list_add(scope, bodies, text.len ? buf_view(&text) : STR(""));
+        buf_free(&text);
+    }
+    globfree(&found);
     return fine;
 }
 

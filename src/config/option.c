@@ -14,6 +14,7 @@ const struct section_kind section_kinds[SECTION_COUNT] = {
 #define STRUCT_PROXY   struct config
 #define STRUCT_LOG     struct config
 #define STRUCT_BACKEND struct config
+#define STRUCT_SCRIPTS struct config
 #define STRUCT_USER    struct config_user
 #define STRUCT_RULE    struct config_rule
 
@@ -32,7 +33,9 @@ enum { DAY_MS = 86400 * 1000 };
 #define DURATION(low) .type = VALUE_DURATION, .min = (low), .max = 3650ull * DAY_MS
 #define RATE          .type = VALUE_RATE
 #define CHOICE(id)    .type = VALUE_CHOICE, .words = id##_words
-#define SHA256        .type = VALUE_SHA256
+#define SHA256        .type = VALUE_DIGEST, .min = 64
+#define SHA1          .type = VALUE_DIGEST, .min = 40
+#define BODIES(field) .type = VALUE_BODIES, .second = offsetof(struct config, field)
 #define LISTEN(field) .type = VALUE_LISTEN, .second = offsetof(struct config, field)
 #define URL(field)    .type = VALUE_URL, .second = offsetof(struct config, field)
 #define LIST          OPTION_LIST

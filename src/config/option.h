@@ -34,7 +34,8 @@ enum value_type {
     VALUE_DURATION,
     VALUE_RATE,
     VALUE_CHOICE,
-    VALUE_SHA256,
+    VALUE_DIGEST, /* as many hex digits as `min` */
+    VALUE_BODIES, /* files by name or glob, read whole into a second list */
     VALUE_LISTEN,
     VALUE_URL,
 };
@@ -131,6 +132,10 @@ const char *path_resolve(const struct scope *scope, struct str path);
 /* Reads a file others cannot write. False with the mistake told: at scope->where. */
 bool must_check file_read(const struct scope *scope, const char *path, struct buf *out,
                           struct stat *info);
+/* All files of a path that may be a glob, each into *bodies. False with the mistake told. */
+bool must_check bodies_read(const struct scope *scope, const char *path, struct text_list *bodies);
+/* Appends a copy of an item that stands at scope->where. */
+void text_list_add(const struct scope *scope, struct text_list *list, struct str item);
 /* The first line of a file; NULL with the mistake told. */
 const char *password_read(const struct scope *scope, const char *path);
 

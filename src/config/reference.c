@@ -85,7 +85,8 @@ static void add_type(const struct option *option, struct buf *out)
     case VALUE_DURATION: add_range(option, "duration", out); break;
     case VALUE_RATE: buf_text(out, "rate"); break;
     case VALUE_CHOICE: add_words(option, out); break;
-    case VALUE_SHA256: buf_text(out, "hashes"); break;
+    case VALUE_DIGEST: buf_text(out, "hashes"); break;
+    case VALUE_BODIES: buf_text(out, "files"); break;
     case VALUE_LISTEN: buf_text(out, "addresses"); break;
     case VALUE_URL: buf_text(out, "urls"); break;
     }

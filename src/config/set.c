@@ -182,7 +182,7 @@ static void *array_grow(struct arena *arena, void *items, size_t count, size_t s
     return count ? memcpy(copy, items, count * size) : copy;
 }
 
-static void list_add(const struct scope *scope, struct text_list *list, struct str item)
+void text_list_add(const struct scope *scope, struct text_list *list, struct str item)
 {
     list->items = array_grow(scope->arena, list->items, list->count, sizeof(*list->items));
     list->where = array_grow(scope->arena, list->where, list->count, sizeof(*list->where));
@@ -190,7 +190,7 @@ static void list_add(const struct scope *scope, struct text_list *list, struct s
     list->where[list->count++] = scope->where;
 }
 
-static void add_sha256(const struct scope *scope, const struct option *option, void *base,
+static void add_digest(const struct scope *scope, const struct option *option, void *base,
                        struct str item)
 {
     char digits[64];
@@ -198,16 +198,27 @@ static void add_sha256(const struct scope *scope, const struct option *option, v
         complain(scope, option, item, "'(hidden)' stands for a hash that was not printed");
         return;
     }
-    bool fine = item.len == sizeof(digits);
+    bool fine = item.len == option->min;
     for (size_t i = 0; fine && i < item.len; i++) {
         char c = item.ptr[i];
         digits[i] = c >= 'A' && c <= 'F' ? (char)(c + 32) : c;
         fine = (c >= '0' && c <= '9') || (digits[i] >= 'a' && digits[i] <= 'f');
     }
     if (fine)
-        list_add(scope, option_field(option, base), (struct str){digits, sizeof(digits)});
+        text_list_add(scope, option_field(option, base), (struct str){digits, item.len});
     else
-        complain(scope, option, item, "not a SHA-256 of 64 hex digits");
+        complain(scope, option, item,
+                 option->min == sizeof(digits) ? "not a SHA-256 of 64 hex digits"
+                                               : "is not a SHA-1 of 40 hex digits");
+}
+
+/* Kept as it was resolved, so that what is printed loads to the same. */
+static void add_bodies(const struct scope *scope, const struct option *option, void *base,
+                       struct str item)
+{
+    const char *path = path_resolve(scope, item);
+    if (bodies_read(scope, path, second_field(option, base)))
+        text_list_add(scope, option_field(option, base), str_of(path));
 }
 
 static void add_listen(const struct scope *scope, const struct option *option, void *base,
@@ -258,7 +269,7 @@ static void add_url(const struct scope *scope, const struct option *option, void
 static void add_text(const struct scope *scope, const struct option *option, void *base,
                      struct str item)
 {
-    list_add(scope, option_field(option, base), item);
+    text_list_add(scope, option_field(option, base), item);
 }
 
 typedef void set_function(const struct scope *scope, const struct option *option, void *base,
@@ -291,10 +302,8 @@ static set_function *const setters[] = {
     [VALUE_CHOICE] = set_choice,
 };
 static set_function *const adders[] = {
-    [VALUE_TEXT] = add_text,
-    [VALUE_SHA256] = add_sha256,
-    [VALUE_LISTEN] = add_listen,
-    [VALUE_URL] = add_url,
+    [VALUE_TEXT] = add_text,     [VALUE_DIGEST] = add_digest, [VALUE_BODIES] = add_bodies,
+    [VALUE_LISTEN] = add_listen, [VALUE_URL] = add_url,
 };
 
 void option_set(const struct scope *scope, const struct option *option, void *base, struct str text)

@@ -1,4 +1,5 @@
-/* digest.c - SHA-256, random bytes and comparison in constant time, by OpenSSL. */
+/* digest.c - SHA-256, the SHA-1 that names scripts, random bytes and comparison in constant time,
+ * by OpenSSL. */
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
@@ -36,18 +37,31 @@ void digest_parts(const struct str *parts, size_t count, uint8_t out[DIGEST_SIZE
     digest_end(context, out);
 }
 
-void digest_hex(struct str text, char out[DIGEST_SIZE * 2 + 1])
+static void hex_of(const uint8_t *bytes, size_t count, char *out)
 {
     static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < count; i++) {
+        out[2 * i] = digits[bytes[i] >> 4];
+        out[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    out[count * 2] = '\0';
+}
+
+void digest_sha1(struct str text, char out[SHA1_SIZE * 2 + 1])
+{
+    uint8_t bytes[SHA1_SIZE];
+    if (EVP_Digest(text.ptr, text.len, bytes, NULL, EVP_sha1(), NULL) != 1)
+        die("SHA-1 failed");
+    hex_of(bytes, sizeof(bytes), out);
+}
+
+void digest_hex(struct str text, char out[DIGEST_SIZE * 2 + 1])
+{
     uint8_t bytes[DIGEST_SIZE];
     EVP_MD_CTX *context = digest_begin();
     digest_add(context, text.ptr, text.len);
     digest_end(context, bytes);
-    for (size_t i = 0; i < DIGEST_SIZE; i++) {
-        out[2 * i] = digits[bytes[i] >> 4];
-        out[2 * i + 1] = digits[bytes[i] & 15];
-    }
-    out[DIGEST_SIZE * 2] = '\0';
+    hex_of(bytes, sizeof(bytes), out);
 }
 
 bool digest_equal(const void *a, const void *b, size_t len)

@@ -1,6 +1,7 @@
 /* control.c - respgate's own link to the backend: kept up even with no client there, so that a
  * backend that is away is known at once; asks for COMMAND to learn what the table lacks. */
 #include "links.h"
+#include "stages.h"
 
 static void command_done(struct req *req, struct link *link, struct str reply)
 {
@@ -24,7 +25,10 @@ void control_tick(struct worker *worker)
     pool->unused = loop_now(&worker->loop);
     pool_want_shared(pool);
     struct link *link = pool->shared;
-    if (!link || link->state != LINK_READY || pool->noauth || worker->commands_asked == link->id)
+    if (!link || link->state != LINK_READY || pool->noauth)
+        return;
+    functions_tick(worker, link);
+    if (worker->commands_asked == link->id)
         return;
     worker->commands_asked = link->id;
     link_ask(link, span_copy("*1\r\n$7\r\nCOMMAND\r\n", 17), command_done, NULL);

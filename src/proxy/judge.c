@@ -1,4 +1,5 @@
 /* judge.c - one request before the rules: keys, verdict, refusal, and what is logged of it. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "stages.h"
@@ -38,6 +39,18 @@ bool may_log(struct worker *worker)
         worker->log_count = 0;
     }
     return worker->log_count++ < LOG_REFUSALS_MAX;
+}
+
+void judge_note(struct client *client, const char *format, ...)
+{
+    char text[256];
+    va_list args;
+    if (!may_log(client->worker))
+        return;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    log_notice(client_who(client), "%s", text);
 }
 
 bool judge_question(struct client *client, struct call *call, const struct question *question,
@@ -85,6 +98,8 @@ void call_question(struct client *client, const struct call *call, int64_t db, s
         .keys_unknown = call->keys_unknown,
         .db = db,
         .subject = &client->subject,
+        .more_classes = call->more_classes,
+        .kind = call->script_judged ? QUESTION_SCRIPT : QUESTION_REQUEST,
     };
 }
 
@@ -92,9 +107,14 @@ bool judge_call(struct client *client, struct call *call, int64_t db, struct buf
 {
     struct question question;
     call->exempt = false;
-    if (likely(!policy_concerns(client->worker->snapshot->policy, call->command) &&
+    bool script = client->worker->snapshot->traits[call->command->id] & TRAIT_SCRIPT;
+    call->more_classes = 0;
+    call->script_judged = false;
+    if (likely(!script && !policy_concerns(client->worker->snapshot->policy, call->command) &&
                !policy_reserved_among(call->request.argv, call->request.argc)))
         return true;
     call_question(client, call, db, &question);
+    if (unlikely(script) && !scripting_judge(client, call, &question, out))
+        return false;
     return judge_question(client, call, &question, out);
 }

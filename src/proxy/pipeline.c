@@ -3,6 +3,7 @@
  *
  *   classify  which command, which keys; what Redis and the limits refuse outright
  *   admit     who may speak at all (AUTH)
+ *   prepare   scripts: the body must be known
  *   judge     the rules: before the session, so that locally answered commands obey them too
  *   shape     limits, delays, rewrites of what the rules let through
  *   session   answered here (HELLO, CLIENT ...), or what the command does to the connection
@@ -13,7 +14,7 @@
 
 #include "stages.h"
 
-enum { STAGE_SHAPE = 3 }; /* what comes before it is without effect on the client */
+enum { STAGE_SHAPE = 4 }; /* what comes before it is without effect on the client */
 
 static enum step classify(struct client *client, struct call *call)
 {
@@ -70,15 +71,29 @@ static enum step judge(struct client *client, struct call *call)
 /* Behind a blocking command the next request goes its own way again, once that is answered. */
 static bool call_pinned(const struct client *client, const struct call *call)
 {
+    if (unlikely(scripting_own_link(client, call->command)))
+        return false;
     return (client->pins & ~(uint32_t)PIN_BLOCK) || call->pin || call->to_pinned;
+}
+
+/* The class of links of a request that needs none of its own. */
+static struct pool *call_pool(struct client *client, const struct call *call)
+{
+    struct worker *worker = client->worker;
+    if (likely(!scripting_own_link(client, call->command)) || !worker->identity_scripts)
+        return client->pool;
+    struct pool *pool = pool_get(client->pool->node, worker->identity_scripts, client->resp,
+                                 client->db, client_slot(client));
+    pool->unused = loop_now(&worker->loop);
+    return pool;
 }
 
 /* A backend that takes no more bytes holds its clients up, and after park-timeout they get an
  * error: what waits for it in memory is bounded by park-limit and one request. */
-static enum step place_shared(struct client *client, struct call *call)
+static enum step place_shared(struct client *client, struct call *call, const struct pool *pool)
 {
     const struct config *config = client->worker->snapshot->config;
-    const struct link *link = client->pool->shared;
+    const struct link *link = pool->shared;
     uint64_t now = loop_now(&client->worker->loop);
     if (likely(!link || link->conn.out.bytes <= config->backend.park_limit))
         return NEXT;
@@ -100,13 +115,14 @@ static enum step place_shared(struct client *client, struct call *call)
 static enum step place(struct client *client, struct call *call)
 {
     bool pinned = call_pinned(client, call);
-    const void *lane = pinned ? (const void *)client->pinned : client->pool;
+    struct pool *pool = call_pool(client, call);
+    const void *lane = pinned ? (const void *)client->pinned : pool;
     if (client->queue.head && client->lane && client->lane != lane) {
         client_wait(client, WAIT_DRAIN);
         return PARKED;
     }
     if (!pinned)
-        return place_shared(client, call);
+        return place_shared(client, call, pool);
     if (client->pinned)
         return NEXT;
     enum pool_answer answer = pool_pin(client->pool, client, call->pin & (PIN_MULTI | PIN_WATCH));
@@ -146,8 +162,9 @@ static enum step dispatch(struct client *client, struct call *call)
         link_send(client->pinned, req);
         return SENT;
     }
-    client->lane = client->pool;
-    if (!pool_send(client->pool, req)) {
+    struct pool *pool = call_pool(client, call);
+    client->lane = pool;
+    if (!pool_send(pool, req)) {
         char error[128];
         snprintf(error, sizeof(error), "-ERR respgate: backend %s is unavailable\r\n",
                  client->worker->node->name);
@@ -191,11 +208,12 @@ enum step pipeline_run(struct client *client)
     switch (call->stage) {
         STAGE(0, classify);
         STAGE(1, admit);
-        STAGE(2, judge);
+        STAGE(2, scripting_prepare);
+        STAGE(3, judge);
         STAGE(STAGE_SHAPE, shape_run);
-        STAGE(4, session_run);
-        STAGE(5, place);
-    case 6: return dispatch(client, call);
+        STAGE(5, session_run);
+        STAGE(6, place);
+    case 7: return dispatch(client, call);
     }
     return CLOSED;
 }

@@ -422,6 +422,8 @@ void proxy_init(struct proxy *proxy, struct snapshot *snapshot, const char *conf
         .shared_members = {tally_new(), tally_new()},
         .shared_hubs = {tally_new(), tally_new()},
         .worker_count = 1,
+        .functions_clock = 1,
+        .functions_changed = 1,
         .started = clock_wall(),
     };
     audit_init(proxy);

@@ -154,6 +154,8 @@ void reply_end(struct link *link)
     sent_pop(link);
     if (link->role == LINK_PINNED && link->expire)
         link->expire->since = loop_now(link->conn.loop); /* its turn begins now */
+    if (unlikely((req->traits & TRAIT_FUNCTIONS) || (req->kind == REQ_EXEC && req->aux)))
+        functions_changed(link_worker(link)->proxy);
     struct client *client = req->client;
     if (req->kind == REQ_INTERNAL) {
         internal_done(link, req);

@@ -1,7 +1,7 @@
 /* snapshot.c - configuration, rules and command facts as one immutable, counted thing. */
 #include <stdlib.h>
 
-#include "stages.h"
+#include "scripting.h"
 
 static uint8_t traits_of(const struct command *command)
 {
@@ -19,6 +19,7 @@ static uint8_t traits_of(const struct command *command)
         spec->find == FIND_RANGE && spec->last == 0 && !(spec->flags & KEY_NOT_KEY) &&
         !(command->flags & CMD_MOVABLEKEYS))
         traits |= TRAIT_ONE_KEY;
+    traits |= scripting_traits(command);
     if (limits_has_names(command->name))
         traits |= TRAIT_NAMES;
     return traits;
@@ -96,6 +97,7 @@ struct snapshot *snapshot_new(struct config *config, const struct command_table 
         snapshot->session[i] = session_row(command->name);
     }
     snapshot->policy = policy_compile(config, commands, problems);
+    snapshot->trusted = trusted_new(config);
     if (snapshot_tls(snapshot, problems) && snapshot->policy)
         return snapshot;
     snapshot_drop(snapshot);
@@ -127,6 +129,7 @@ void snapshot_drop(struct snapshot *snapshot)
     if (!snapshot || __atomic_sub_fetch(&snapshot->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
     policy_free(snapshot->policy);
+    trusted_free(snapshot->trusted);
     tls_context_drop(snapshot->listen_tls);
     tls_context_drop(snapshot->backend_tls);
     config_free(snapshot->config);

@@ -17,6 +17,23 @@ enum step shape_run(struct client *client, struct call *call); /* shape.c */
 /* The same of a question made by hand; call: what is logged of it. */
 bool must_check judge_question(struct client *client, struct call *call,
                                const struct question *question, struct buf *out);
+/* A line of the log, within the bound of refusals a second. */
+void judge_note(struct client *client, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Scripts (scripting.c). */
+uint8_t scripting_traits(const struct command *command);
+/* Waits for what has to be known of a script first. */
+enum step scripting_prepare(struct client *client, struct call *call);
+/* Judges what a script command would run, and tells the question the classes of its calls. */
+bool must_check scripting_judge(struct client *client, struct call *call, struct question *question,
+                                struct buf *out);
+/* [scripts] mode acl: it goes to links of another user. */
+bool scripting_own_link(const struct client *client, const struct command *command);
+void functions_changed(struct proxy *proxy);
+void functions_tick(struct worker *worker, struct link *control);
+void script_kill_tick(struct worker *worker, uint64_t now);
+
 size_t call_keys(struct worker *worker, struct call *call);
 bool limits_has_names(const char *command);
 enum step limits_check(struct client *client, struct call *call);

@@ -106,6 +106,8 @@ enum step transaction_queue(struct client *client, struct call *call)
     }
     spans_push_copy(&transaction->queued, bytes->ptr, bytes->len);
     transaction->count++;
+    transaction->functions |=
+        (client->worker->snapshot->traits[call->command->id] & TRAIT_FUNCTIONS) != 0;
     call->kind = REQ_QUEUED;
     return NEXT;
 }
@@ -188,6 +190,7 @@ enum step transaction_exec(struct client *client, struct call *call)
     }
     call->kind = REQ_EXEC;
     call->to_pinned = true;
+    call->aux = transaction->functions;
     call->expect = transaction->selected ? (uint32_t)transaction->db + 1 : 0;
     client->db_moves = transaction->selected;
     client->pins &= ~(uint32_t)(PIN_MULTI | PIN_WATCH);

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <malloc.h>
 
-#include "stages.h"
+#include "scripting.h"
 
 enum { SCAN_CLIENTS_MS = 250, TRIM_MS = 2000, TRIM_BYTES = 8 * 1024 * 1024 };
 
@@ -204,6 +204,7 @@ static void worker_tick(struct loop *loop)
     }
     if (worker->index == 0)
         control_tick(worker);
+    script_kill_tick(worker, now);
     if (worker->draining)
         worker_drain_step(worker);
     if (now >= worker->trim_at) {
@@ -231,6 +232,12 @@ void worker_identities(struct worker *worker)
                                    ? identity_get(worker, config->backend.control_username,
                                                   str_of(config->backend.control_password))
                                    : identity_hold(worker->identity_backend);
+    struct identity *old_scripts = worker->identity_scripts;
+    worker->identity_scripts =
+        config->scripts.password
+            ? identity_get(worker, config->scripts.username, str_of(config->scripts.password))
+            : NULL;
+    identity_drop(old_scripts);
     identity_drop(old);
     identity_drop(old_control);
 }
@@ -271,6 +278,9 @@ void worker_free(struct worker *worker)
     free(worker->classes);
     identity_drop(worker->identity_backend);
     identity_drop(worker->identity_control);
+    identity_drop(worker->identity_scripts);
+    script_cache_free(worker->scripts);
+    functions_drop(worker->functions);
     identity_drop(worker->identity_none);
     chunk_drop(worker->rx);
     free(worker->scratch);
@@ -285,6 +295,7 @@ void worker_init(struct worker *worker, struct proxy *proxy, unsigned index,
     worker->index = index;
     worker->snapshot = snapshot_hold(proxy->snapshot);
     worker->scratch = xmalloc(SCRATCH_SIZE);
+    worker->scripts = script_cache_new();
     worker->key_room = 64;
     worker->keys = xmalloc(worker->key_room * sizeof(*worker->keys));
     for (int state = 0; state < CLIENT_STATES; state++)

@@ -212,18 +212,18 @@ def test_every_row_is_used(table, prefix):
 
 # How the layers above config reach the struct a section fills.
 OWNERS = {
-    "PROXY": r"", "LOG": r"", "BACKEND": r"",
+    "PROXY": r"", "LOG": r"", "SCRIPTS": r"", "BACKEND": r"",
     "USER": r"\b(?:user|users\[\w+\])(?:->|\.)",
     "RULE": r"(?:\b(?:source|rules\[\w+\])(?:->|\.)|\bRULE_LIST\()",
 }
 
 
 def option_fields():
-    """(section, key, field that is read): a password file's field is the password's."""
+    """(section, key, field that is read): of files it is what they hold."""
     pattern = r'^OPTION\((\w+), "([^"]+)", ([\w.]+), (\w+(?:\([^)]*\))?),'
     for section, key, field, kind in rows("options.def", pattern):
-        password = re.match(r"PASSWORD_FILE\(struct \w+, ([\w.]+)\)", kind)
-        yield section, key, password.group(1) if password else field
+        read = re.match(r"(?:PASSWORD_FILE\(struct \w+, |BODIES\()([\w.]+)\)", kind)
+        yield section, key, read.group(1) if read else field
 
 
 def test_every_option_is_read():

@@ -287,7 +287,6 @@ EVAL return{{KEYS[1],ARGV[1]}} 1 {k} {v}
 EVAL return(redis.call('type',KEYS[1])) 1 {k}
 EVAL return(redis.pcall('lpush',KEYS[1],'x')) 1 {s}
 EVAL return(redis.call('incr',KEYS[1])) 1 {s}
-EVAL nonsense( 0
 EVAL return(1) {m}
 EVAL return(1) -1
 EVAL return(redis.error_reply('MINE:oops')) 0

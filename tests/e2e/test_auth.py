@@ -35,7 +35,7 @@ def test_without_auth_as_direct(passing, secret_store):
     with passing.client() as client, secret_store.client() as direct:
         for command in ("GET a", "SET a 1", "PING", "ECHO x", "NONSENSE", "INFO", "MULTI", "EXEC",
                         "BLPOP k 1", "SUBSCRIBE c", "CLIENT ID", "COMMAND COUNT", "SELECT 1",
-                        "WATCH a", "EVAL x 0", "HELLO 3"):
+                        "WATCH a", "EVAL return(1) 0", "HELLO 3"):
             expected = direct.call(command)
             assert client.call(command) == expected, command
     assert secret_store.call("EXISTS a") == 0

@@ -74,7 +74,7 @@ static void examples(void **state)
         struct problems problems = {0};
         struct scope scope = {.arena = arena, .problems = &problems, .where = {"t", 1}};
         void *base = arena_alloc(arena, section_kinds[option->section].size);
-        bool file = option->type == VALUE_PASSWORD_FILE;
+        bool file = option->type == VALUE_PASSWORD_FILE || option->type == VALUE_BODIES;
         struct str example = file ? STR("secret") : str_of(option->example);
         assert_true(option->example[0] && option->doc[0]);
         option_set(&scope, option, base, example);
