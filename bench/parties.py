@@ -179,6 +179,7 @@ class Field:
             with open(os.path.join(ROOT, "conf", "respgate.conf")) as shipped:
                 text = configure(shipped.read(), {
                     "proxy": {"listen": f"127.0.0.1:{port}", "threads": 1},
+                    "admin": {"console": "", "http": ""},
                     "backend": {"url": f"rediss://127.0.0.1:{self.redis_port}",
                                 "tls-ca-file": path("ca.crt"), "tls-cert-file": path("client.crt"),
                                 "tls-key-file": path("client.key")}})

@@ -48,6 +48,7 @@ if [ -z "$build" ]; then
     need libhiredis-dev /usr/include/hiredis/hiredis.h
     need libssl-dev /usr/include/openssl/ssl.h
     need libinih-dev /usr/include/ini.h
+    need libmicrohttpd-dev /usr/include/microhttpd.h
     need uthash-dev /usr/include/uthash.h
 fi
 if [ -n "$missing" ]; then

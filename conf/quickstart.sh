@@ -17,7 +17,7 @@ shipped=$root/conf/respgate.conf
 
 # redis-tools alone: its redis-check-rdb is redis-server under another name, and the package
 # redis-server would leave a service running on 6379.
-packages="gcc libc6-dev meson ninja-build pkg-config libuv1-dev libhiredis-dev libssl-dev libinih-dev uthash-dev
+packages="gcc libc6-dev meson ninja-build pkg-config libuv1-dev libhiredis-dev libssl-dev libinih-dev libmicrohttpd-dev uthash-dev
     redis-tools ca-certificates"
 
 backend=

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "respgate/proxy.h"
+#include "respgate/admin.h"
 
 static const char usage[] =
     "respgate - a gate in front of Redis: refuses what destroys, forwards the rest\n"
@@ -162,5 +162,5 @@ int main(int argc, char **argv)
         fprintf(stderr, "respgate: cannot open the log file %s\n", config->log.file);
         return 1;
     }
-    return proxy_run(snapshot, line.config, &line.overrides);
+    return proxy_run(snapshot, line.config, &line.overrides, &admin_side);
 }

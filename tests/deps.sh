@@ -2,9 +2,9 @@
 # Installs what building and testing need on Debian, and only what is missing.
 set -eu
 
-packages='gcc libc6-dev meson ninja-build pkg-config libuv1-dev libhiredis-dev libssl-dev libinih-dev
+packages='gcc libc6-dev meson ninja-build pkg-config libuv1-dev libhiredis-dev libssl-dev libinih-dev libmicrohttpd-dev
     uthash-dev libcmocka-dev redis-server redis-tools redis-sentinel python3 python3-pytest
-    python3-redis python3-yaml redis-redisearch openssl procps ca-certificates'
+    python3-redis python3-yaml redis-redisearch openssl procps prometheus chromium ca-certificates'
 # node may come from another source than Debian: what is there is used
 command -v node >/dev/null 2>&1 || packages="$packages nodejs"
 command -v npm >/dev/null 2>&1 || packages="$packages npm"

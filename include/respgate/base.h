@@ -190,6 +190,13 @@ static inline void buf_text(struct buf *buf, const char *text)
 void buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* JSON string with quotes; bytes that are not UTF-8 become \u00XX, so any key can be shown. */
 void buf_json(struct buf *buf, struct str text);
+/* Length of the well-formed UTF-8 sequence at ptr, 0 when there is none (RFC 3629: no overlong
+ * forms, no surrogates, nothing above U+10FFFF). */
+size_t utf8_len(const void *ptr, size_t left);
+/* For lines and labels: valid UTF-8 without control characters; other bytes become \xNN, and a
+ * backslash two, so that no two texts look alike. What would be longer than max is cut, ends in
+ * "...", and false is returned. */
+bool buf_printable(struct buf *buf, struct str text, size_t max);
 static inline struct str buf_view(const struct buf *buf)
 {
     return (struct str){buf->ptr, buf->len};

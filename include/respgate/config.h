@@ -27,6 +27,7 @@ struct listen_address {
     const char *text; /* as written, for logs and reload comparison */
     const char *host; /* numeric or name; path when unix */
     uint16_t port;
+    bool private; /* unix: its owner alone may connect */
     struct where where;
 };
 
@@ -95,7 +96,8 @@ void config_rule_text(const struct config_rule *rule, const char *key, struct bu
 
 struct config {
     struct arena *arena;
-    uint32_t refs; /* owners beyond the first; atomic */
+    struct config *base; /* what config_with_modes() was made of; NULL: read from a file */
+    uint32_t refs;       /* owners beyond the first; atomic */
     const char *file;
     struct where *set; /* where each row of options.def was set, by index; file NULL: default */
 
@@ -118,6 +120,12 @@ struct config {
         const char *tls_cert_file, *tls_key_file, *tls_ca_file;
         bool tls_auth_clients;
     } proxy;
+
+    struct {
+        struct listen_address *console, *http; /* NULL: off */
+        const char *password, *password_file;  /* NULL: none */
+        bool metrics_open;
+    } admin;
 
     struct {
         enum log_level level;
@@ -178,6 +186,9 @@ struct config_overrides {
     const char *backend; /* --backend or RESPGATE_BACKEND: replaces [backend] url */
 };
 
+/* Only this machine can reach it: loopback, or a unix socket. */
+bool listen_is_local(const struct listen_address *address);
+
 /* Reads and checks a file whole. path NULL: the built-in configuration, which is the shipped
  * conf/respgate.conf. NULL when there was an error; problems tells all of them. Does not open
  * sockets or certificates; does read password files. */
@@ -189,6 +200,17 @@ struct config *config_load_all(const char *path, const struct config_overrides *
                                struct problems *problems);
 struct config *config_hold(struct config *config); /* one more owner */
 void config_free(struct config *config);           /* the last owner's frees */
+/* A rule switched by hand, until the next reload. */
+struct rule_switch {
+    char name[48];
+    enum rule_mode mode;
+    uint64_t until; /* loop ms; 0: no end */
+};
+/* The same configuration with the modes of some rules changed; keeps `config` alive. A name that is
+ * no rule's is passed over. */
+struct config *config_with_modes(struct config *config, const struct rule_switch *switches,
+                                 size_t count);
+const char *rule_mode_name(enum rule_mode mode);
 /* The text of the built-in configuration (conf/respgate.conf as it was at build time). */
 struct str config_builtin(void);
 /* The configuration in force as a file that loads to the same; secrets shown as "(hidden)". */
@@ -203,5 +225,7 @@ void config_check_reload(const struct config *old, const struct config *new,
 /* Value syntax shared with the console: "64kb" to bytes, "10s" to milliseconds. */
 bool config_parse_size(struct str text, uint64_t *bytes);
 bool config_parse_duration(struct str text, uint64_t *ms);
+/* The closest of the words (NULL ends them) when it is close enough for a typo, or NULL. */
+const char *word_nearest(const char *const *words, struct str text);
 
 #endif

@@ -157,6 +157,14 @@ void loop_post(struct loop *loop, struct mail *mail); /* from any thread, never 
 struct conn;
 void loop_again(struct loop *loop, struct conn *conn); /* for conn_again */
 
+/* ---- watch (watch.c) ---- */
+
+/* A readable descriptor of another library (its epoll set): ready is called in each turn in which
+ * there is something. The owner closes the descriptor after watch_close. */
+struct watch;
+struct watch *watch_new(struct loop *loop, int fd, void (*ready)(void *owner), void *owner);
+void watch_close(struct watch *watch);
+
 /* ---- conn (conn.c, dial.c) ---- */
 
 enum conn_state {
@@ -242,7 +250,7 @@ struct address conn_peer(int fd);
 struct listener;
 /* Called on the listener's loop for each accepted socket. */
 typedef void listener_accept(void *owner, struct listener *listener, int fd);
-/* NULL with a reason in error: "listen 127.0.0.1:6380: Address already in use". */
+/* NULL with a reason in error: "cannot listen on 127.0.0.1:6380: Address already in use". */
 struct listener *listener_new(struct loop *loop, const struct listen_address *address,
                               listener_accept *accept, void *owner, char error[256]);
 const struct listen_address *listener_address(const struct listener *listener);

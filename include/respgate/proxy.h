@@ -413,6 +413,15 @@ struct parser *worker_parser(struct worker *worker);
 void worker_parser_back(struct worker *worker, struct parser *parser);
 struct client *worker_client(struct worker *worker, uint64_t id); /* by id, or NULL */
 
+/* What runs beside the proxy on the main loop and looks at it: the operator's side (src/admin),
+ * of which this layer knows no more. */
+struct proxy_side {
+    bool (*start)(struct proxy *proxy); /* false, and told on stderr: respgate does not start */
+    void (*tick)(struct proxy *proxy);
+    void (*stop)(struct proxy *proxy); /* all threads have ended; the loop runs once more */
+};
+enum { RULE_SWITCHES_MAX = 256 };
+
 /* The process. Owned by the main thread; workers read what is marked. */
 struct proxy {
     struct loop loop; /* main: accepts, signals, reload, learning */
@@ -421,6 +430,9 @@ struct proxy {
     struct snapshot *snapshot; /* main's own reference */
     struct config_overrides overrides;
     const char *config_path;
+    const struct proxy_side *side;
+    struct rule_switch *switches; /* rules switched by hand since the last reload */
+    size_t switch_count;
     struct listener **listeners;
     size_t listener_count;
     struct tally *addresses; /* clients by address */
@@ -437,6 +449,7 @@ struct proxy {
     uint64_t reloads, reload_failures;
     bool reload_failed;        /* the last one */
     struct list reports;       /* letters under way: report.c */
+    struct list visits;        /* and those of visit.c */
     int64_t started, reloaded; /* seconds since 1970 */
     /* functions.c: atomic. Changes of functions and wishes for a list of them. */
     uint64_t functions_clock, functions_changed, functions_wanted;
@@ -460,12 +473,36 @@ void proxy_free(struct proxy *proxy);
 bool proxy_check_backend(struct snapshot *snapshot);
 /* Runs until SIGTERM; the exit code. */
 int proxy_run(struct snapshot *snapshot, const char *config_path,
-              const struct config_overrides *overrides);
+              const struct config_overrides *overrides, const struct proxy_side *side);
+/* Main thread: what SIGHUP and SIGTERM do. problems may be NULL; false: nothing has changed. */
+bool proxy_reload(struct proxy *proxy, struct problems *problems);
+void proxy_drain(struct proxy *proxy);
+void proxy_adopt(struct proxy *proxy, struct snapshot *snapshot); /* takes it over */
+/* Main thread: a rule of the file gets another mode, until the next reload or for so many ms (0: no
+ * end). False: no such rule, or too many are switched. who is for the log. */
+bool must_check proxy_switch_rule(struct proxy *proxy, const char *who, struct str name,
+                                  enum rule_mode mode, uint64_t ms); /* switches.c */
+void proxy_switches_tick(struct proxy *proxy);
 bool proxy_dial_allowed(struct proxy *proxy, double rate);
 /* Collects what there is to tell from all workers. done is called once, on the main loop, and
  * frees the report with report_free(). Call it on the main thread. (report.c) */
 void proxy_report(struct proxy *proxy, void (*done)(struct report *report, void *context),
                   void *context);
+/* Something to be done at every worker, one after the other, and then on the main thread, which
+ * asks for it. Embedded as the first member of an allocation: when the process ends before done, it
+ * is freed as it is. (visit.c) */
+struct visit {
+    struct mail mail;
+    struct list entry;
+    struct proxy *proxy;
+    unsigned next; /* worker */
+    void (*at)(struct worker *worker, struct visit *visit);
+    void (*done)(struct visit *visit);
+};
+void proxy_visit(struct proxy *proxy, struct visit *visit,
+                 void (*at)(struct worker *worker, struct visit *visit),
+                 void (*done)(struct visit *visit));
+void visits_free(struct proxy *proxy);
 void reports_free(struct proxy *proxy); /* those under way, at the end */
 /* Worker to main: a COMMAND reply of the backend, to learn from. */
 void proxy_learn(struct proxy *proxy, struct str reply);

@@ -41,10 +41,9 @@ void buf_free(struct buf *buf)
     *buf = (struct buf){0};
 }
 
-/* Length of the well-formed UTF-8 sequence at ptr, 0 when there is none (RFC 3629: no overlong
- * forms, no surrogates, nothing above U+10FFFF). */
-static size_t utf8_len(const unsigned char *ptr, size_t left)
+size_t utf8_len(const void *text, size_t left)
 {
+    const unsigned char *ptr = text;
     unsigned char first = ptr[0], low = 0x80, high = 0xbf;
     size_t len = first < 0x80   ? 1
                  : first < 0xc2 ? 0
@@ -66,6 +65,35 @@ static size_t utf8_len(const unsigned char *ptr, size_t left)
         if (ptr[i] < low || ptr[i] > high)
             return 0;
     return len;
+}
+
+/* C1 controls (U+0080 to U+009F) are well-formed and still move a terminal's cursor. */
+static bool is_control(const unsigned char *at, size_t len)
+{
+    return len == 0 || *at < 0x20 || *at == 0x7f || (len == 2 && *at == 0xc2 && at[1] < 0xa0);
+}
+
+bool buf_printable(struct buf *buf, struct str text, size_t max)
+{
+    size_t start = buf->len;
+    for (size_t i = 0; i < text.len;) {
+        const unsigned char *at = (const unsigned char *)text.ptr + i;
+        size_t len = utf8_len(at, text.len - i);
+        if (buf->len - start + 4 > max) {
+            buf_text(buf, "...");
+            return false;
+        }
+        if (is_control(at, len)) {
+            buf_printf(buf, "\\x%02x", *at);
+            len = 1;
+        } else if (*at == '\\') {
+            buf_text(buf, "\\\\");
+        } else {
+            buf_add(buf, text.ptr + i, len);
+        }
+        i += len;
+    }
+    return true;
 }
 
 void buf_json(struct buf *buf, struct str text)

@@ -109,6 +109,32 @@ static void check_users(const struct config *config, struct problems *problems)
                         "log in");
 }
 
+/* ---- admin ---- */
+
+static void check_admin_address(const struct config *config, const char *key,
+                                const struct listen_address *address, struct problems *problems)
+{
+    if (address && !config->admin.password && !listen_is_local(address))
+        problem_error(problems, address->where,
+                      "%s: '%s' is not on loopback: it needs a password-file", key, address->text);
+}
+
+static void check_admin(const struct config *config, struct problems *problems)
+{
+    const struct listen_address *console = config->admin.console, *http = config->admin.http;
+    check_admin_address(config, "console", console, problems);
+    check_admin_address(config, "http", http, problems);
+    if (console && console->kind == LISTEN_TLS &&
+        !(config->proxy.tls_cert_file && config->proxy.tls_key_file))
+        problem_error(problems, console->where,
+                      "console: '%s' needs tls-cert-file and tls-key-file in [proxy]",
+                      console->text);
+    if (http && http->kind == LISTEN_TLS)
+        problem_error(problems, http->where,
+                      "http: '%s' cannot be TLS: listen on loopback, behind what ends TLS",
+                      http->text);
+}
+
 /* ---- backend ---- */
 
 static void check_identity(const struct config *config, struct problems *problems)
@@ -191,6 +217,7 @@ void config_check(const struct config *config, struct problems *problems)
     check_listeners(config, problems);
     check_client_tls(config, problems);
     check_users(config, problems);
+    check_admin(config, problems);
     check_backend(config, problems);
 }
 

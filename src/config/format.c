@@ -82,6 +82,12 @@ static void format_scalar(const struct option *option, const void *base, struct 
         return;
     case VALUE_RATE: value_format_rate(*(double *)option_field(option, base), out); return;
     case VALUE_CHOICE: buf_text(out, option->words[option_number(option, base)]); return;
+    case VALUE_ADDRESS: {
+        struct listen_address *const *address = option_field(option, base);
+        if (*address)
+            text_quote(out, str_of((*address)->text), false);
+        return;
+    }
     case VALUE_DIGEST:
     case VALUE_BODIES:
     case VALUE_LISTEN:

@@ -329,6 +329,8 @@ struct config *config_hold(struct config *config)
 
 void config_free(struct config *config)
 {
-    if (config && __atomic_fetch_sub(&config->refs, 1, __ATOMIC_ACQ_REL) == 0)
-        arena_free(config->arena);
+    if (!config || __atomic_fetch_sub(&config->refs, 1, __ATOMIC_ACQ_REL) != 0)
+        return;
+    config_free(config->base);
+    arena_free(config->arena);
 }

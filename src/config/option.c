@@ -12,6 +12,7 @@ const struct section_kind section_kinds[SECTION_COUNT] = {
 
 /* The struct of each section, for offsetof in the rows below. */
 #define STRUCT_PROXY   struct config
+#define STRUCT_ADMIN   struct config
 #define STRUCT_LOG     struct config
 #define STRUCT_BACKEND struct config
 #define STRUCT_SCRIPTS struct config
@@ -37,6 +38,7 @@ enum { DAY_MS = 86400 * 1000 };
 #define SHA1          .type = VALUE_DIGEST, .min = 40
 #define BODIES(field) .type = VALUE_BODIES, .second = offsetof(struct config, field)
 #define LISTEN(field) .type = VALUE_LISTEN, .second = offsetof(struct config, field)
+#define ADDRESS       .type = VALUE_ADDRESS
 #define URL(field)    .type = VALUE_URL, .second = offsetof(struct config, field)
 #define LIST          OPTION_LIST
 #define RESTART       OPTION_RESTART

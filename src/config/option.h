@@ -37,6 +37,7 @@ enum value_type {
     VALUE_DIGEST, /* as many hex digits as `min` */
     VALUE_BODIES, /* files by name or glob, read whole into a second list */
     VALUE_LISTEN,
+    VALUE_ADDRESS, /* one to listen on, or none */
     VALUE_URL,
 };
 
@@ -74,8 +75,6 @@ bool option_is_later(enum section_id section, struct str key);
 enum section_id section_find(struct str name);
 const char *section_nearest(struct str name);
 bool section_is_later(struct str name);
-/* The closest of the words (NULL ends them) when it is close enough for a typo, or NULL. */
-const char *word_nearest(const char *const *words, struct str text);
 
 /* ---- values ---- */
 
@@ -117,7 +116,6 @@ struct str str_trim(struct str text);
 
 /* NULL, or what is wrong. */
 const char *listen_parse(struct arena *arena, struct str text, struct listen_address *out);
-bool listen_is_local(const struct listen_address *address);
 
 struct url {
     struct backend_address address;

@@ -22,8 +22,9 @@ static void print_options(enum section_id section, const void *base, bool all, s
             continue;
         }
         out->len = start;
+        /* A comment would bring the default back. */
         if (all)
-            buf_printf(out, ";%s =\n", option->key);
+            buf_printf(out, option->value[0] ? "%s =\n" : ";%s =\n", option->key);
     }
 }
 

@@ -88,6 +88,7 @@ static void add_type(const struct option *option, struct buf *out)
     case VALUE_DIGEST: buf_text(out, "hashes"); break;
     case VALUE_BODIES: buf_text(out, "files"); break;
     case VALUE_LISTEN: buf_text(out, "addresses"); break;
+    case VALUE_ADDRESS: buf_text(out, "address, or empty"); break;
     case VALUE_URL: buf_text(out, "urls"); break;
     }
 }

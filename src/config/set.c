@@ -157,6 +157,15 @@ static void set_choice(const struct scope *scope, const struct option *option, v
     complain_choice(scope, option, text);
 }
 
+static void complain_address(const struct scope *scope, const struct option *option,
+                             struct str text, const char *error)
+{
+    struct buf what = {0};
+    buf_printf(&what, "%s%s%c", strncmp(error, "is ", 3) == 0 ? "" : "is no address: ", error, 0);
+    complain(scope, option, text, what.ptr);
+    buf_free(&what);
+}
+
 /* An empty value is none. */
 static void set_text(const struct scope *scope, const struct option *option, void *base,
                      struct str text)
@@ -169,6 +178,18 @@ static void set_text(const struct scope *scope, const struct option *option, voi
     *(const char **)option_field(option, base) = value;
     if (option->type == VALUE_PASSWORD_FILE && value)
         *(const char **)second_field(option, base) = password_read(scope, value);
+}
+
+/* An empty value switches off. */
+static void set_address(const struct scope *scope, const struct option *option, void *base,
+                        struct str text)
+{
+    struct listen_address *address = arena_alloc(scope->arena, sizeof(*address));
+    const char *error = text.len ? listen_parse(scope->arena, text, address) : NULL;
+    address->where = scope->where;
+    if (error)
+        complain_address(scope, option, text, error);
+    *(struct listen_address **)option_field(option, base) = text.len && !error ? address : NULL;
 }
 
 /* ---- lists ---- */
@@ -231,11 +252,7 @@ static void add_listen(const struct scope *scope, const struct option *option, v
         if ((*all)[i].port == address.port && strcmp((*all)[i].host, address.host) == 0)
             error = "is listed twice";
     if (error) {
-        struct buf what = {0};
-        buf_printf(&what, "%s%s%c", strncmp(error, "is ", 3) == 0 ? "" : "is no address: ", error,
-                   0);
-        complain(scope, option, item, what.ptr);
-        buf_free(&what);
+        complain_address(scope, option, item, error);
         return;
     }
     *all = array_grow(scope->arena, *all, *count, sizeof(**all));
@@ -299,7 +316,7 @@ static set_function *const setters[] = {
     [VALUE_COUNT] = set_count,       [VALUE_SIZE] = set_size,
     [VALUE_AMOUNT] = set_size,       [VALUE_SIZE_FOR] = set_size_for,
     [VALUE_DURATION] = set_duration, [VALUE_RATE] = set_rate,
-    [VALUE_CHOICE] = set_choice,
+    [VALUE_CHOICE] = set_choice,     [VALUE_ADDRESS] = set_address,
 };
 static set_function *const adders[] = {
     [VALUE_TEXT] = add_text,     [VALUE_DIGEST] = add_digest, [VALUE_BODIES] = add_bodies,

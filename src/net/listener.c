@@ -53,7 +53,7 @@ static void listener_event(uv_poll_t *handle, int status, int events)
     }
 }
 
-static int socket_listen(int family, const struct sockaddr *addr, socklen_t len)
+static int socket_listen(int family, const struct sockaddr *addr, socklen_t len, bool private)
 {
     int on = 1;
     int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -62,6 +62,8 @@ static int socket_listen(int family, const struct sockaddr *addr, socklen_t len)
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     if (family == AF_INET6) /* "::" must not take the IPv4 port of another listener */
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+    if (private) /* before bind, so that there is no moment in which others get in (unix(7)) */
+        fchmod(fd, 0600);
     if (bind(fd, addr, len) == 0 && listen(fd, BACKLOG) == 0)
         return fd;
     int saved = errno;
@@ -94,7 +96,7 @@ static int listen_unix(const struct listen_address *address, const char **reason
     }
     strcpy(addr.sun_path, address->host);
     unix_remove_stale(&addr);
-    int fd = socket_listen(AF_UNIX, (struct sockaddr *)&addr, sizeof(addr));
+    int fd = socket_listen(AF_UNIX, (struct sockaddr *)&addr, sizeof(addr), address->private);
     if (fd < 0)
         *reason = strerror(errno);
     return fd;
@@ -111,7 +113,7 @@ static int listen_tcp(const struct listen_address *address, const char **reason)
         *reason = gai_strerror(error);
         return -1;
     }
-    int fd = socket_listen(found->ai_family, found->ai_addr, found->ai_addrlen);
+    int fd = socket_listen(found->ai_family, found->ai_addr, found->ai_addrlen, false);
     if (fd < 0)
         *reason = strerror(errno);
     freeaddrinfo(found);

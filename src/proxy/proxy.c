@@ -128,7 +128,7 @@ static void log_problems(const struct problems *problems, enum log_level level)
     }
 }
 
-static void proxy_adopt(struct proxy *proxy, struct snapshot *snapshot)
+void proxy_adopt(struct proxy *proxy, struct snapshot *snapshot)
 {
     struct snapshot *old = proxy->snapshot;
     policy_inherit(snapshot->policy, old->policy, clock_ns());
@@ -138,12 +138,11 @@ static void proxy_adopt(struct proxy *proxy, struct snapshot *snapshot)
     snapshot_drop(old);
 }
 
-static void proxy_reload(struct proxy *proxy)
+bool proxy_reload(struct proxy *proxy, struct problems *problems)
 {
-    struct problems problems = {0};
     struct snapshot *snapshot =
-        snapshot_load(proxy->config_path, &proxy->overrides, proxy->snapshot, &problems);
-    log_problems(&problems, snapshot ? LOG_WARN : LOG_ERROR);
+        snapshot_load(proxy->config_path, &proxy->overrides, proxy->snapshot, problems);
+    log_problems(problems, snapshot ? LOG_WARN : LOG_ERROR);
     proxy->reloads++;
     proxy->reloaded = clock_wall();
     proxy->reload_failed = !snapshot;
@@ -151,9 +150,8 @@ static void proxy_reload(struct proxy *proxy)
         proxy->reload_failures++;
         audit_note(proxy, "reload", "failed, the configuration in force stays");
         log_error(NULL, "reload failed: %zu mistake%s, the configuration in force stays",
-                  problems.errors, problems.errors == 1 ? "" : "s");
-        problems_free(&problems);
-        return;
+                  problems->errors, problems->errors == 1 ? "" : "s");
+        return false;
     }
     const struct config *config = snapshot->config;
     if (!log_open(config->log.file, config->log.level, config->log.json))
@@ -161,12 +159,13 @@ static void proxy_reload(struct proxy *proxy)
     policy_log_changes(proxy->snapshot->policy, snapshot->policy);
     struct config *old = config_hold(proxy->snapshot->config);
     proxy_adopt(proxy, snapshot);
+    proxy->switch_count = 0;
     audit_open(proxy, old->log.audit_file);
     config_free(old);
     door_pace(proxy);
     log_notice(NULL, "reload done: %zu rules in force", policy_rule_count(snapshot->policy));
     audit_note(proxy, "reload", "done");
-    problems_free(&problems);
+    return true;
 }
 
 /* ---- learning ---- */
@@ -238,7 +237,7 @@ void proxy_learn(struct proxy *proxy, struct str reply)
 
 /* ---- signals and the end ---- */
 
-static void proxy_drain(struct proxy *proxy)
+void proxy_drain(struct proxy *proxy)
 {
     if (proxy->draining)
         return;
@@ -287,8 +286,12 @@ void proxy_worker_done(struct worker *worker)
 static void proxy_signal(uv_signal_t *handle, int number)
 {
     struct proxy *proxy = handle->data;
+    struct problems problems = {0};
     switch (number) {
-    case SIGHUP: proxy_reload(proxy); break;
+    case SIGHUP:
+        proxy_reload(proxy, &problems);
+        problems_free(&problems);
+        break;
     case SIGUSR1:
         audit_reopen(proxy);
         if (!log_reopen())
@@ -307,6 +310,9 @@ static void proxy_tick(struct loop *loop)
     if (!proxy->draining)
         door_pace(proxy);
     policy_sweep(proxy->snapshot->policy, clock_ns());
+    proxy_switches_tick(proxy);
+    if (proxy->side)
+        proxy->side->tick(proxy);
 }
 
 static bool proxy_listen(struct proxy *proxy)
@@ -391,6 +397,7 @@ void proxy_free(struct proxy *proxy)
     loop_free(&proxy->loop);
     audit_free(proxy);
     reports_free(proxy);
+    visits_free(proxy);
     snapshot_drop(proxy->snapshot);
     tally_free(proxy->addresses);
     tally_free(proxy->users);
@@ -401,6 +408,7 @@ void proxy_free(struct proxy *proxy)
         tally_free(proxy->shared_hubs[kind]);
     }
     free(proxy->listeners);
+    free(proxy->switches);
     free(proxy->workers);
     for (size_t i = 0; i < proxy->table_count; i++)
         command_table_free(proxy->tables[i]);
@@ -428,12 +436,13 @@ void proxy_init(struct proxy *proxy, struct snapshot *snapshot, const char *conf
     };
     audit_init(proxy);
     list_init(&proxy->reports);
+    list_init(&proxy->visits);
     loop_init(&proxy->loop, proxy_tick);
     policy_inherit(snapshot->policy, NULL, clock_ns());
 }
 
 int proxy_run(struct snapshot *snapshot, const char *config_path,
-              const struct config_overrides *overrides)
+              const struct config_overrides *overrides, const struct proxy_side *side)
 {
     static struct proxy proxy; /* one process, one proxy */
     proxy_init(&proxy, snapshot, config_path, overrides);
@@ -442,7 +451,9 @@ int proxy_run(struct snapshot *snapshot, const char *config_path,
     raise_file_limit(snapshot->config);
     proxy.accept_last = loop_now(&proxy.loop);
     audit_open(&proxy, NULL);
-    if (!proxy_listen(&proxy)) {
+    proxy.side = side;
+    if (!proxy_listen(&proxy) || !side->start(&proxy)) {
+        side->stop(&proxy);
         proxy_free(&proxy);
         return 1;
     }
@@ -454,6 +465,7 @@ int proxy_run(struct snapshot *snapshot, const char *config_path,
                snapshot->config->backend.url[0].text, policy_rule_count(snapshot->policy));
     loop_run(&proxy.loop);
     proxy_join(&proxy);
+    side->stop(&proxy);
     log_stats(&proxy);
     proxy_free(&proxy);
     log_notice(NULL, "stopped");

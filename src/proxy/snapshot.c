@@ -27,6 +27,8 @@ static uint8_t traits_of(const struct command *command)
 
 static bool has_tls_listener(const struct config *config)
 {
+    if (config->admin.console && config->admin.console->kind == LISTEN_TLS)
+        return true;
     for (size_t i = 0; i < config->proxy.listen_count; i++)
         if (config->proxy.listen[i].kind == LISTEN_TLS)
             return true;

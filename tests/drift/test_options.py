@@ -75,7 +75,7 @@ def test_every_option_of_the_shipped_file_is_explained():
     lines = (CONF / "respgate.conf").read_text().splitlines()
     bare = []
     for number, line in enumerate(lines):
-        if re.match(r"\[(proxy|log|backend)\]", line) and not lines[number + 1].startswith("; "):
+        if re.match(r"\[(proxy|admin|log|backend)\]", line) and not lines[number + 1].startswith("; "):
             bare.append(line)
     assert not bare
 

@@ -109,13 +109,13 @@ def section(title, values):
 
 
 class Gate:
-    """A respgate process. proxy, backend and log are the keys of these sections; extra is the
-    text of all others (rules, users)."""
+    """A respgate process. proxy, backend, admin and log are the keys of these sections; extra is
+    the text of all others (rules, users). Console and HTTP are off unless the test names ports."""
 
     direct = False
 
     def __init__(self, folder, redis=None, proxy=None, backend=None, log=None, extra="", url=None,
-                 env=None, wait=True):
+                 env=None, wait=True, admin=None):
         self.folder = folder
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
@@ -124,6 +124,7 @@ class Gate:
         self.proxy = {"listen": f"127.0.0.1:{self.port}", "drain-timeout": "200ms", **(proxy or {})}
         scheme = "rediss" if redis is not None and getattr(redis, "certs", None) else "redis"
         self.backend = {"url": url or f"{scheme}://127.0.0.1:{redis.port}", **(backend or {})}
+        self.admin = {"console": "", "http": "", **(admin or {})}
         self.log_options = {"level": "debug", **(log or {})}
         self.extra = extra
         self.write_config()
@@ -132,7 +133,7 @@ class Gate:
 
     def config_text(self):
         return (section("proxy", self.proxy) + section("backend", self.backend)
-                + section("log", self.log_options) + self.extra)
+                + section("admin", self.admin) + section("log", self.log_options) + self.extra)
 
     def write_config(self, text=None):
         """Replaces the file in one step, so that a reload never sees half of it."""
