@@ -72,6 +72,8 @@ char *arena_printf(struct arena *arena, const char *format, ...)
 /* Redis' glob (util.c stringmatchlen): * ? [a-z] [^a] and \ escapes; case counts. Runs in
  * O(pattern x text) at worst: hostile patterns cannot make it exponential. */
 bool glob_match(struct str pattern, struct str text);
+/* Whether the pattern's element at `at`, which is no '*', takes this byte; *next: where it ends. */
+bool glob_element(struct str pattern, size_t at, unsigned char c, size_t *next);
 
 /* ---- list: intrusive, circular, doubly linked ---- */
 

@@ -39,6 +39,8 @@ enum key_names { KEY_NAMES_PREFIX, KEY_NAMES_HASH, KEY_NAMES_FULL };
 enum scripts_mode { SCRIPTS_INSPECT, SCRIPTS_ACL, SCRIPTS_ALLOWLIST, SCRIPTS_DENY, SCRIPTS_ALLOW };
 enum undeclared_keys { UNDECLARED_AUTO, UNDECLARED_DENY, UNDECLARED_ALLOW };
 enum rule_mode { RULE_ENFORCE, RULE_OBSERVE, RULE_OFF };
+/* How full a node is; set from its health, read by `when`. */
+enum pressure { PRESSURE_NORMAL, PRESSURE_HIGH, PRESSURE_CRITICAL };
 enum rule_action {
     ACTION_DENY,
     ACTION_ALLOW,
@@ -75,7 +77,10 @@ struct config_user {
 struct config_rule {
     const char *name;
     struct where where;
-    struct text_list commands, keys, db, users, from;
+    struct text_list commands, keys, channels, db, users, from;
+    uint64_t min_keys, min_bytes, min_args, min_elements, max_ttl; /* 0: not set; max_ttl: ms */
+    bool unbounded, without_ttl;
+    enum pressure when;
     bool has_action;
     enum rule_action action;
     enum rule_mode mode;

@@ -26,8 +26,8 @@ struct subject {
     uint64_t client_id;
 };
 
-/* How near a node is to its limits; src/pressure tells it. */
-enum pressure { PRESSURE_NORMAL, PRESSURE_HIGH, PRESSURE_CRITICAL };
+/* A request inside MULTI or in a script is judged by its arguments alone. */
+enum elements_state { ELEMENTS_CLOSED, ELEMENTS_MAY_ASK, ELEMENTS_ASKED };
 
 /* What is known of a question's arguments, and so which classes count. */
 enum question_kind {
@@ -59,15 +59,20 @@ struct question {
     const struct subject *subject;
     uint64_t more_classes; /* classes beyond the command's own: of a script's calls */
     enum question_kind kind;
-    enum pressure pressure; /* of the node it goes to */
+    enum pressure pressure;    /* of the node it goes to */
+    enum elements_state asked; /* whether the node can be asked, or was */
+    int64_t elements;          /* ELEMENTS_ASKED: the node's answer; -1: it is not known */
 };
 
-enum verdict_kind { VERDICT_ALLOW, VERDICT_DENY };
+/* VERDICT_ASK: a rule goes by how many elements the keys have. Sum up the answers to policy_ask()
+ * and judge anew, with ELEMENTS_ASKED. */
+enum verdict_kind { VERDICT_ALLOW, VERDICT_DENY, VERDICT_ASK };
 enum { OBSERVED_MAX = 8 };
 struct verdict {
     enum verdict_kind kind;
     bool exempt;   /* allowed by a rule that spares it pass 2 */
     uint16_t rule; /* that decided; POLICY_NO_RULE when none matched, or one of the built-in ones */
+    bool blind;    /* it decided because the number of elements could not be learned */
     /* Rules in observe mode (or all, under [proxy] observe) that would have decided, in file
      * order; POLICY_LEARNED may be among them. */
     uint16_t observed_count;
@@ -120,10 +125,17 @@ uint64_t question_classes(const struct question *question, bool refuses);
 /* The first enforcing rule with a keys clause that can concern who asks, in this db;
  * POLICY_NO_RULE: none. */
 uint16_t policy_rule_with_keys(const struct policy *policy, const struct question *question);
+/* The commands whose integer replies add up to question.elements, one for each call: *at is 0 at
+ * first, argv[0] the command's name, argv[1] a key. False: no more. A key of another type
+ * (WRONGTYPE) counts as 0. */
+enum { POLICY_ASKS_MAX = 256 }; /* with more of them the number counts as not known */
+bool policy_ask(const struct policy *policy, const struct question *question, size_t *at,
+                struct str argv[2]);
 
 /* ---- pass 2: what was let through ---- */
 
-enum shape_kind { SHAPE_PASS, SHAPE_DELAY, SHAPE_THROTTLE };
+/* SHAPE_ASK: as VERDICT_ASK; nothing was charged. */
+enum shape_kind { SHAPE_PASS, SHAPE_DELAY, SHAPE_THROTTLE, SHAPE_ASK };
 enum { SHAPE_RULES_MAX = 8 };
 struct shape {
     enum shape_kind kind;

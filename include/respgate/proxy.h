@@ -108,6 +108,7 @@ enum req_kind {
     REQ_MONITOR,
     REQ_TRACKING,
     REQ_COUNT, /* PUBLISH, PUBSUB NUMSUB: a number that lacks who shares a subscription */
+    REQ_ASK,   /* respgate's question for its client: ask.c */
     REQ_KIND_COUNT
 };
 enum req_state { REQ_LOCAL, REQ_PARKED, REQ_SENT, REQ_DONE };
@@ -184,6 +185,11 @@ struct call {
     bool active;
     bool to_pinned;      /* goes to the pinned link though its command ends the reason for one */
     bool selects;        /* a SELECT queued in MULTI */
+    uint8_t asked;       /* enum elements_state of the question the rules are asked */
+    bool asks_failed;    /* the number is not known, */
+    bool asks_lost;      /* because no answer came */
+    uint32_t asks;       /* not yet answered, and one while they are being sent */
+    int64_t elements;    /* answered so far */
     bool throttled;      /* its login attempt has waited already */
     bool exempt;         /* the rule that allowed it spares it pass 2 */
     bool shaped;         /* its buckets are charged: not a second time */

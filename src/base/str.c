@@ -74,8 +74,7 @@ static bool set_match(struct str pattern, size_t at, unsigned char c, size_t *ne
     return hit != negated;
 }
 
-/* One pattern element other than '*' against one byte. */
-static bool element_match(struct str pattern, size_t at, unsigned char c, size_t *next)
+bool glob_element(struct str pattern, size_t at, unsigned char c, size_t *next)
 {
     char p = pattern.ptr[at];
     if (p == '[')
@@ -97,7 +96,7 @@ bool glob_match(struct str pattern, struct str text)
             star = ++p;
             star_text = t;
         } else if (p < pattern.len &&
-                   element_match(pattern, p, (unsigned char)text.ptr[t], &next)) {
+                   glob_element(pattern, p, (unsigned char)text.ptr[t], &next)) {
             p = next;
             t++;
         } else if (star != SIZE_MAX) {

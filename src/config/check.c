@@ -210,6 +210,18 @@ static void check_scripts(const struct config *config, struct problems *problems
                         "'mode = allowlist' without allow-files or allow-sha1 refuses all scripts");
 }
 
+/* ---- rules ---- */
+
+static void check_rules(const struct config *config, struct problems *problems)
+{
+    for (size_t i = 0; i < config->rule_count; i++) {
+        const struct config_rule *rule = &config->rules[i];
+        struct where where;
+        if (config_rule_where(rule, "min-elements", &where) && !rule->unbounded)
+            problem_error(problems, where, "'min-elements' needs 'unbounded = yes'");
+    }
+}
+
 void config_check(const struct config *config, struct problems *problems)
 {
     check_scripts(config, problems);
@@ -219,6 +231,7 @@ void config_check(const struct config *config, struct problems *problems)
     check_users(config, problems);
     check_admin(config, problems);
     check_backend(config, problems);
+    check_rules(config, problems);
 }
 
 /* ---- reload ---- */

@@ -35,7 +35,8 @@ static uint64_t field_reach(struct str type, struct str offset)
         width = 64;
     if (fields && __builtin_mul_overflow(bits, width, &bits))
         return UINT64_MAX;
-    return add_capped(bits, width) / 8 + 1;
+    uint64_t end = add_capped(bits, width);
+    return end / 8 + (end % 8 != 0);
 }
 
 static uint64_t bitfield_reach(const struct str *argv, size_t argc)
@@ -49,6 +50,12 @@ static uint64_t bitfield_reach(const struct str *argv, size_t argc)
             reach = end;
     }
     return reach;
+}
+
+bool bytes_by_offset(const struct command *command)
+{
+    return command->id == COMMAND_SETRANGE || command->id == COMMAND_SETBIT ||
+           command->id == COMMAND_BITFIELD;
 }
 
 uint64_t policy_bytes(const struct command *command, const struct str *argv, size_t argc)

@@ -1,7 +1,5 @@
-/* clauses.c - the table of clauses, and those about databases and who asks. */
+/* clauses.c - the table of clauses, and those about databases, who asks, and plain numbers. */
 #include "internal.h"
-
-#define RULE_LIST(field) offsetof(struct config_rule, field)
 
 /* ---- db ---- */
 
@@ -10,8 +8,9 @@ struct db_list {
     int64_t numbers[];
 };
 
-static const void *db_compile(struct compiler *compiler, const struct text_list *list)
+static const void *db_compile(struct compiler *compiler, const struct config_rule *rule)
 {
+    const struct text_list *list = &rule->db;
     struct db_list *dbs =
         arena_alloc(compiler->arena, sizeof(*dbs) + list->count * sizeof(dbs->numbers[0]));
     for (size_t i = 0; i < list->count; i++) {
@@ -44,7 +43,7 @@ static bool db_present_counts(const struct asking *asking)
 }
 
 /* As with keys: the first database that differs settles it, one that is no number differs. */
-static bool db_test(const void *data, const struct asking *asking)
+static bool db_test(const void *data, struct asking *asking)
 {
     const struct question *question = asking->question;
     bool every = asking->every;
@@ -85,8 +84,9 @@ static void user_check(struct compiler *compiler, struct str name, struct where 
                       name.ptr, name.ptr);
 }
 
-static const void *users_compile(struct compiler *compiler, const struct text_list *list)
+static const void *users_compile(struct compiler *compiler, const struct config_rule *rule)
 {
+    const struct text_list *list = &rule->users;
     struct user_list *users =
         arena_alloc(compiler->arena, sizeof(*users) + list->count * sizeof(users->names[0]));
     for (size_t i = 0; i < list->count; i++) {
@@ -97,7 +97,7 @@ static const void *users_compile(struct compiler *compiler, const struct text_li
     return users;
 }
 
-static bool users_test(const void *data, const struct asking *asking)
+static bool users_test(const void *data, struct asking *asking)
 {
     const struct user_list *users = data;
     struct str user = asking->question->subject->user;
@@ -116,8 +116,9 @@ struct network_list {
     struct network networks[];
 };
 
-static const void *from_compile(struct compiler *compiler, const struct text_list *list)
+static const void *from_compile(struct compiler *compiler, const struct config_rule *rule)
 {
+    const struct text_list *list = &rule->from;
     struct network_list *from =
         arena_alloc(compiler->arena, sizeof(*from) + list->count * sizeof(from->networks[0]));
     for (size_t i = 0; i < list->count; i++)
@@ -128,7 +129,7 @@ static const void *from_compile(struct compiler *compiler, const struct text_lis
     return from;
 }
 
-static bool from_test(const void *data, const struct asking *asking)
+static bool from_test(const void *data, struct asking *asking)
 {
     const struct network_list *from = data;
     for (size_t i = 0; i < from->count; i++)
@@ -137,12 +138,136 @@ static bool from_test(const void *data, const struct asking *asking)
     return false;
 }
 
+/* ---- numbers ---- */
+
+static const void *number_keep(struct compiler *compiler, uint64_t number)
+{
+    uint64_t *kept = arena_alloc(compiler->arena, sizeof(*kept));
+    *kept = number;
+    return kept;
+}
+
+static const void *when_compile(struct compiler *compiler, const struct config_rule *rule)
+{
+    return number_keep(compiler, rule->when);
+}
+
+static bool when_test(const void *data, struct asking *asking)
+{
+    return asking->question->pressure >= *(const uint64_t *)data;
+}
+
+static const void *min_args_compile(struct compiler *compiler, const struct config_rule *rule)
+{
+    return number_keep(compiler, rule->min_args);
+}
+
+static bool min_args_test(const void *data, struct asking *asking)
+{
+    return asking->question->argc > *(const uint64_t *)data; /* argc counts the name too */
+}
+
+static const void *min_keys_compile(struct compiler *compiler, const struct config_rule *rule)
+{
+    return number_keep(compiler, rule->min_keys);
+}
+
+static bool min_keys_test(const void *data, struct asking *asking)
+{
+    const struct question *question = asking->question;
+    if (question->keys_unknown)
+        return unknown_holds(asking);
+    return question->key_count >= *(const uint64_t *)data;
+}
+
+static const void *min_bytes_compile(struct compiler *compiler, const struct config_rule *rule)
+{
+    return number_keep(compiler, rule->min_bytes);
+}
+
+/* What a script computes is as large as it likes only where an offset may be computed. */
+static bool min_bytes_test(const void *data, struct asking *asking)
+{
+    const struct question *question = asking->question;
+    const uint64_t wanted = *(const uint64_t *)data;
+    if (policy_bytes(question->command, question->argv, question->argc) >= wanted)
+        return true;
+    return question->kind == QUESTION_CALL_OPEN && bytes_by_offset(question->command) &&
+           unknown_holds(asking);
+}
+
 /* ---- the table ---- */
 
+#define FIELD(kind, member) FIELD_##kind, offsetof(struct config_rule, member)
+
 const struct clause_type clause_types[CLAUSE_COUNT] = {
-    [CLAUSE_COMMANDS] = {"commands", RULE_LIST(commands), NULL, NULL},
-    [CLAUSE_DB] = {"db", RULE_LIST(db), db_compile, db_test},
-    [CLAUSE_USERS] = {"users", RULE_LIST(users), users_compile, users_test},
-    [CLAUSE_FROM] = {"from", RULE_LIST(from), from_compile, from_test},
-    [CLAUSE_KEYS] = {"keys", RULE_LIST(keys), keys_compile, keys_test},
+    [CLAUSE_COMMANDS] = {"commands", FIELD(LIST, commands), NULL, NULL, NULL},
+    [CLAUSE_WHEN] = {"when", FIELD(LEVEL, when), when_compile, when_test, NULL},
+    [CLAUSE_MIN_ARGS] = {"min-args", FIELD(NUMBER, min_args), min_args_compile, min_args_test,
+                         NULL},
+    [CLAUSE_MIN_KEYS] = {"min-keys", FIELD(NUMBER, min_keys), min_keys_compile, min_keys_test,
+                         NULL},
+    [CLAUSE_DB] = {"db", FIELD(LIST, db), db_compile, db_test, NULL},
+    [CLAUSE_USERS] = {"users", FIELD(LIST, users), users_compile, users_test, NULL},
+    [CLAUSE_FROM] = {"from", FIELD(LIST, from), from_compile, from_test, NULL},
+    [CLAUSE_MIN_BYTES] = {"min-bytes", FIELD(NUMBER, min_bytes), min_bytes_compile, min_bytes_test,
+                          NULL},
+    [CLAUSE_WITHOUT_TTL] = {"without-ttl", FIELD(YES, without_ttl), NULL, without_ttl_test,
+                            without_ttl_possible},
+    [CLAUSE_MAX_TTL] = {"max-ttl", FIELD(NUMBER, max_ttl), max_ttl_compile, max_ttl_test,
+                        max_ttl_possible},
+    [CLAUSE_KEYS] = {"keys", FIELD(LIST, keys), keys_compile, keys_test, NULL},
+    [CLAUSE_CHANNELS] = {"channels", FIELD(LIST, channels), channels_compile, channels_test,
+                         channels_possible},
+    [CLAUSE_UNBOUNDED] = {"unbounded", FIELD(YES, unbounded), unbounded_compile, unbounded_test,
+                          unbounded_possible},
+    [CLAUSE_MIN_ELEMENTS] = {"min-elements", FIELD(NUMBER, min_elements), NULL, NULL, NULL},
 };
+
+/* ---- its fields ---- */
+
+static const void *clause_field(enum clause_id id, const struct config_rule *rule)
+{
+    return (const char *)rule + clause_types[id].field;
+}
+
+/* Of a field that is no list. */
+static uint64_t field_number(enum clause_id id, const struct config_rule *rule)
+{
+    const void *field = clause_field(id, rule);
+    switch (clause_types[id].kind) {
+    case FIELD_LIST: break;
+    case FIELD_NUMBER: return *(const uint64_t *)field;
+    case FIELD_YES: return *(const bool *)field;
+    case FIELD_LEVEL: return *(const enum pressure *)field;
+    }
+    return 0;
+}
+
+bool clause_is_set(enum clause_id id, const struct config_rule *rule)
+{
+    if (clause_types[id].kind == FIELD_LIST)
+        return ((const struct text_list *)clause_field(id, rule))->count > 0;
+    return field_number(id, rule) != 0;
+}
+
+static const char *list_text(struct arena *arena, const struct text_list *list)
+{
+    struct buf text = {0};
+    for (size_t i = 0; i < list->count; i++) {
+        buf_text(&text, i ? ", " : "");
+        buf_str(&text, list->items[i]);
+    }
+    const char *copy = arena_str(arena, buf_view(&text));
+    buf_free(&text);
+    return copy;
+}
+
+const char *clause_text(struct arena *arena, enum clause_id id, const struct config_rule *rule)
+{
+    if (!clause_is_set(id, rule))
+        return "";
+    if (clause_types[id].kind == FIELD_LIST)
+        return list_text(arena, clause_field(id, rule));
+    return arena_printf(arena, "%llu", (unsigned long long)field_number(id, rule));
+}

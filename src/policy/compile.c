@@ -8,11 +8,6 @@ struct draft {
     struct command_set *commands;
 };
 
-static const struct text_list *rule_list(const struct config_rule *rule, enum clause_id id)
-{
-    return (const struct text_list *)((const char *)rule + clause_types[id].list);
-}
-
 /* ---- learned commands ---- */
 
 static bool has_key_specs(const struct command *command)
@@ -56,29 +51,46 @@ static void allow_narrow(struct compiler *compiler, struct command_set *set)
 
 /* ---- one rule ---- */
 
-static const char *list_text(struct arena *arena, const struct text_list *list)
-{
-    struct buf text = {0};
-    for (size_t i = 0; i < list->count; i++) {
-        buf_text(&text, i ? ", " : "");
-        buf_str(&text, list->items[i]);
-    }
-    const char *copy = arena_str(arena, buf_view(&text));
-    buf_free(&text);
-    return copy;
-}
-
-static void clause_add(struct compiler *compiler, struct rule *rule, enum clause_id id,
-                       const struct text_list *list)
+/* Commands of which no request could meet the clause are not the rule's: they cost nothing then.
+ * A rule that is left without any is a mistake. */
+static void commands_narrow(struct compiler *compiler, struct draft *draft, enum clause_id id)
 {
     const struct clause_type *type = &clause_types[id];
-    rule->text[id] = list_text(compiler->arena, list);
-    if (list->count == 0 || !type->test)
+    struct command_set *set = draft->commands;
+    bool had = false, left = set->incomplete;
+    struct where where;
+    if (!type->possible)
         return;
-    const void *data = type->compile(compiler, list);
+    for (size_t at = 0; at < command_count(compiler->commands); at++) {
+        if (!set_has(set->possible, at))
+            continue;
+        had = true;
+        if (type->possible(command_by_id(compiler->commands, at)))
+            left = true;
+        else
+            command_set_remove(set, at);
+    }
+    if (had && !left) {
+        config_rule_where(draft->source, type->name, &where);
+        problem_warning(compiler->problems, where,
+                        "rule '%s' can never match: '%s' means nothing for its commands",
+                        draft->rule->name, type->name);
+    }
+}
+
+static void clause_add(struct compiler *compiler, struct draft *draft, enum clause_id id)
+{
+    const struct clause_type *type = &clause_types[id];
+    struct rule *rule = draft->rule;
+    rule->text[id] = clause_text(compiler->arena, id, draft->source);
+    if (!type->test || !clause_is_set(id, draft->source))
+        return;
+    const void *data = type->compile ? type->compile(compiler, draft->source) : NULL;
     rule->clauses[rule->clause_count++] = (struct clause){type->test, data};
     if (id == CLAUSE_KEYS)
         rule->keys = data;
+    rule->asks |= id == CLAUSE_UNBOUNDED && draft->source->min_elements > 0;
+    commands_narrow(compiler, draft, id);
 }
 
 static void rule_compile(struct compiler *compiler, struct draft *draft)
@@ -100,7 +112,7 @@ static void rule_compile(struct compiler *compiler, struct draft *draft)
         allow_narrow(compiler, draft->commands);
     action_compile(compiler, source, draft->commands, rule);
     for (enum clause_id id = 0; id < CLAUSE_COUNT; id++)
-        clause_add(compiler, rule, id, rule_list(source, id));
+        clause_add(compiler, draft, id);
     if (rule->clause_count == 0 && source->commands.count == 0)
         problem_warning(compiler->problems, source->where,
                         "rule '%s' has no clause: it matches everything", source->name);
@@ -203,6 +215,8 @@ static void row_compile(struct compiler *compiler, const struct draft *drafts, s
 {
     row->gated = command_gated(command, compiler->config->proxy.learned);
     row->special = (uint8_t)special_of(command->name);
+    row->expiry = expiry_of(command->name);
+    row->bound = bound_of(command->name);
     row->entries = entries_compile(compiler, drafts, count, command, TURN_DECIDE, TURN_PACE,
                                    &row->entry_count);
     row->shapes =

@@ -6,8 +6,10 @@
  *
  *   question --policy.c--> built-in judgements --> entries of its command --> clauses of each rule
  *
- * A new clause is one row of clause_types and one enum value. Actions that shape what was let
- * through (limits, rewrites) get entries of their own beside command_row.entries.
+ * A new clause is one row of clause_types and one enum value. What a clause must know of single
+ * commands (which argument is an offset, a time to live, a number of elements) is a table by
+ * command name, looked up when the rules are compiled and kept in command_row. Actions that shape
+ * what was let through (limits, rewrites) get entries of their own beside command_row.entries.
  */
 #ifndef RESPGATE_POLICY_INTERNAL_H
 #define RESPGATE_POLICY_INTERNAL_H
@@ -19,10 +21,19 @@
 /* Cheap tests first: a rule stops at the first clause that does not hold. */
 enum clause_id {
     CLAUSE_COMMANDS,
+    CLAUSE_WHEN,
+    CLAUSE_MIN_ARGS,
+    CLAUSE_MIN_KEYS,
     CLAUSE_DB,
     CLAUSE_USERS,
     CLAUSE_FROM,
+    CLAUSE_MIN_BYTES,
+    CLAUSE_WITHOUT_TTL,
+    CLAUSE_MAX_TTL,
     CLAUSE_KEYS,
+    CLAUSE_CHANNELS,
+    CLAUSE_UNBOUNDED, /* last: it may have to ask the node */
+    CLAUSE_MIN_ELEMENTS,
     CLAUSE_COUNT,
 };
 
@@ -36,6 +47,8 @@ enum special {
     SPECIAL_FLUSHALL,
     SPECIAL_SELECT,
     SPECIAL_PUBLISH,
+    SPECIAL_SUBSCRIBE,
+    SPECIAL_PSUBSCRIBE,
     SPECIAL_KEYS,
     SPECIAL_SCAN,
     SPECIAL_TRACKING,
@@ -45,9 +58,17 @@ enum special {
  * judged: an allow must hold for each of them, everything else for any. */
 struct asking {
     const struct question *question;
+    const struct command_row *row;
     enum special special;
     bool every;
+    bool ask;   /* a clause holds or not by what the node has to be asked first */
+    bool blind; /* the rule at hand holds only because the node's answer is not known */
 };
+/* What cannot be known meets everything but an allow. */
+static inline bool unknown_holds(const struct asking *asking)
+{
+    return !asking->every;
+}
 
 struct compiler {
     struct arena *arena, *scratch; /* the policy's, and one that ends with the compilation */
@@ -56,18 +77,31 @@ struct compiler {
     struct problems *problems;
 };
 
+enum clause_field {
+    FIELD_LIST,   /* struct text_list; set when it has items */
+    FIELD_NUMBER, /* uint64_t; set when it is not 0 */
+    FIELD_YES,    /* bool */
+    FIELD_LEVEL,  /* enum pressure */
+};
+typedef bool clause_test(const void *data, struct asking *asking);
 struct clause_type {
     const char *name; /* of the option */
-    size_t list;      /* offset of its text_list in struct config_rule */
-    /* The list in the form test() takes; mistakes are reported, each at its item. */
-    const void *(*compile)(struct compiler *compiler, const struct text_list *list);
-    bool (*test)(const void *data, const struct asking *asking);
+    enum clause_field kind;
+    size_t field; /* offset in struct config_rule */
+    /* What test() needs of the rule; mistakes are reported, each at its item. */
+    const void *(*compile)(struct compiler *compiler, const struct config_rule *rule);
+    clause_test *test;
+    /* Whether a request of this command could hold at all; NULL: any could. */
+    bool (*possible)(const struct command *command);
 };
-/* The row of CLAUSE_COMMANDS has no functions: commands become the index. */
+/* A row without functions is no test of its own: CLAUSE_COMMANDS becomes the index. */
 extern const struct clause_type clause_types[CLAUSE_COUNT];
+bool clause_is_set(enum clause_id id, const struct config_rule *rule);
+/* As written in the file, for the comparison at a reload; "" when it is not set. */
+const char *clause_text(struct arena *arena, enum clause_id id, const struct config_rule *rule);
 
 struct clause {
-    bool (*test)(const void *data, const struct asking *asking);
+    clause_test *test;
     const void *data;
 };
 
@@ -108,9 +142,10 @@ struct rule {
     enum rule_action action;
     enum rule_mode mode;
     const char *name;
-    const char *message; /* NULL: none */
-    const void *keys;    /* of the keys clause; NULL: none */
+    const char *message;             /* NULL: none */
+    const struct key_patterns *keys; /* of the keys clause; NULL: none */
     bool exempt;
+    bool asks;        /* may need to know how many elements there are */
     struct pace pace; /* limit and delay */
     struct rewrite rewrite;
     const char *text[CLAUSE_COUNT];    /* as written, for the comparison at a reload */
@@ -129,8 +164,10 @@ struct command_row {
     const struct entry *entries, *shapes;
     uint32_t entry_count, shape_count;
     uint8_t special; /* enum special */
-    bool gated;      /* learned, and not let through unless an allow names it */
-    bool concerned;  /* one of the above asks for a judgement */
+    uint8_t extent, expiry,
+        bound;      /* rows of the tables in extent.c, expiry.c and bound.c; 0: none */
+    bool gated;     /* learned, and not let through unless an allow names it */
+    bool concerned; /* one of the above asks for a judgement */
 };
 
 struct policy {
@@ -215,16 +252,49 @@ void near_offer(struct near *near, const char *candidate);
 
 /* ---- keys.c: the keys clause ---- */
 
-const void *keys_compile(struct compiler *compiler, const struct text_list *list);
-bool keys_test(const void *data, const struct asking *asking);
-/* Whether one key is among the patterns: for {key} in messages. */
-bool keys_match(const void *data, struct str key);
+const void *keys_compile(struct compiler *compiler, const struct config_rule *rule);
+clause_test keys_test;
+
+/* ---- bytes.c ---- */
+
+/* Whether an argument tells how long a value becomes. */
+bool bytes_by_offset(const struct command *command);
+
+/* ---- channels.c: the channels clause ---- */
+
+const void *channels_compile(struct compiler *compiler, const struct config_rule *rule);
+clause_test channels_test;
+bool channels_possible(const struct command *command);
+
+/* ---- overlap.c ---- */
+
+/* Whether a text may exist that both globs match. False is proven. */
+bool globs_may_overlap(struct str a, struct str b);
+
+/* ---- expiry.c: without-ttl and max-ttl ---- */
+
+uint8_t expiry_of(const char *command);
+clause_test without_ttl_test;
+bool without_ttl_possible(const struct command *command);
+const void *max_ttl_compile(struct compiler *compiler, const struct config_rule *rule);
+clause_test max_ttl_test;
+bool max_ttl_possible(const struct command *command);
+
+/* ---- bound.c: unbounded ---- */
+
+uint8_t bound_of(const char *command);
+const void *unbounded_compile(struct compiler *compiler, const struct config_rule *rule);
+clause_test unbounded_test;
+bool unbounded_possible(const struct command *command);
 
 /* ---- special.c: what some commands' arguments name ---- */
 
 enum special special_of(const char *command);
 /* The next argument at or behind *arg that names a database; false when there is none. */
 bool special_next_db(const struct question *question, enum special special, size_t *arg);
+/* The next argument at or behind *arg that names a channel; *pattern tells that it is a glob. */
+bool special_next_channel(const struct question *question, enum special special, size_t *arg,
+                          bool *pattern);
 struct key_pattern {
     struct str head; /* every key it matches begins so */
     struct str text;

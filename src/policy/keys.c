@@ -102,7 +102,7 @@ const struct key_patterns *key_patterns_compile(struct arena *arena, const struc
         if (exclude)
             glob = (struct str){glob.ptr + 1, glob.len - 1};
         if (glob.len == 0)
-            problem_error(problems, texts->where[i], "an empty key pattern");
+            problem_error(problems, texts->where[i], "an empty pattern");
         list_add(arena, exclude ? &patterns->exclude : &patterns->include, glob);
         included += !exclude;
     }
@@ -113,9 +113,9 @@ const struct key_patterns *key_patterns_compile(struct arena *arena, const struc
     return patterns;
 }
 
-const void *keys_compile(struct compiler *compiler, const struct text_list *texts)
+const void *keys_compile(struct compiler *compiler, const struct config_rule *rule)
 {
-    return key_patterns_compile(compiler->arena, texts, compiler->problems);
+    return key_patterns_compile(compiler->arena, &rule->keys, compiler->problems);
 }
 
 /* ---- one key ---- */
@@ -144,11 +144,6 @@ static bool list_match(const struct pattern_list *list, struct str key)
 bool key_patterns_match(const struct key_patterns *patterns, struct str key)
 {
     return list_match(&patterns->include, key) && !list_match(&patterns->exclude, key);
-}
-
-bool keys_match(const void *data, struct str key)
-{
-    return key_patterns_match(data, key);
 }
 
 /* ---- a client's pattern ---- */
@@ -186,7 +181,7 @@ static bool pattern_hit(const struct key_patterns *patterns, const struct key_pa
                         bool every)
 {
     if (pattern->literal)
-        return keys_match(patterns, pattern->text);
+        return key_patterns_match(patterns, pattern->text);
     if (every)
         return list_covers(&patterns->include, pattern) &&
                !list_may_meet(&patterns->exclude, pattern->head);
@@ -196,7 +191,7 @@ static bool pattern_hit(const struct key_patterns *patterns, const struct key_pa
 
 /* ---- the clause ---- */
 
-bool keys_test(const void *data, const struct asking *asking)
+bool keys_test(const void *data, struct asking *asking)
 {
     const struct question *question = asking->question;
     bool every = asking->every, any_key = question->key_count > 0;
@@ -205,7 +200,7 @@ bool keys_test(const void *data, const struct asking *asking)
     if (question->keys_unknown)
         return !every;
     for (size_t i = 0; i < question->key_count; i++)
-        if (keys_match(data, question->argv[question->keys[i].arg]) != every)
+        if (key_patterns_match(data, question->argv[question->keys[i].arg]) != every)
             return !every;
     struct key_pattern pattern;
     for (size_t arg = 0; special_next_pattern(question, asking->special, &arg, &pattern);) {

@@ -39,6 +39,7 @@ static bool entry_holds(const struct entry *entry, const struct question *questi
 static bool rule_holds(const struct rule *rule, struct asking *asking)
 {
     asking->every = rule->action == ACTION_ALLOW;
+    asking->blind = false;
     for (size_t i = 0; i < rule->clause_count; i++)
         if (!rule->clauses[i].test(rule->clauses[i].data, asking))
             return false;
@@ -88,10 +89,16 @@ static bool rules_decide(const struct policy *policy, const struct command_row *
         uint16_t index = (uint16_t)(rule - policy->rules);
         if (!entry_matches(&row->entries[i], asking, &classes))
             continue;
-        if (rule->mode == RULE_OBSERVE || policy->observe)
+        if (asking->ask) {
+            *out = (struct verdict){.kind = VERDICT_ASK, .rule = index};
+            return true;
+        }
+        if (rule->mode == RULE_OBSERVE || policy->observe) {
             verdict_observe(out, index);
-        else
+        } else {
             verdict_decide(out, action_verdict(rule->action), index);
+            out->blind = asking->blind;
+        }
         if (rule->mode != RULE_OBSERVE) {
             out->exempt = rule->exempt;
             return true;
@@ -108,7 +115,7 @@ void policy_judge(const struct policy *policy, const struct question *question, 
         return;
     }
     const struct command_row *row = &policy->commands[question->command->id];
-    struct asking asking = {.question = question, .special = row->special};
+    struct asking asking = {.question = question, .row = row, .special = row->special};
     uint16_t builtin = builtin_judge(question, row->special);
     if (unlikely(builtin != POLICY_NO_RULE))
         verdict_decide(out, VERDICT_DENY, builtin);

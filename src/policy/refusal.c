@@ -21,7 +21,7 @@ static struct str key_meant(const struct question *question, const struct rule *
         return STR("");
     for (size_t i = 0; rule && rule->keys && i < question->key_count; i++) {
         struct str key = question->argv[question->keys[i].arg];
-        if (keys_match(rule->keys, key))
+        if (key_patterns_match(rule->keys, key))
             return key;
     }
     return question->argv[question->keys[0].arg];

@@ -183,11 +183,23 @@ bool policy_shapes(const struct policy *policy, const struct command *command)
     return command->id < policy->command_count && policy->commands[command->id].shape_count > 0;
 }
 
+/* Whether one of the rules goes by what the node has to be asked first. */
+static bool shapes_ask(const struct command_row *row, const struct question *question)
+{
+    struct asking asking = {.question = question, .row = row, .special = row->special};
+    struct classes classes = {0};
+    for (size_t i = 0; i < row->shape_count; i++)
+        if (row->shapes[i].rule->asks && entry_matches(&row->shapes[i], &asking, &classes) &&
+            asking.ask)
+            return true;
+    return false;
+}
+
 void policy_shape(const struct policy *policy, const struct question *question, uint64_t now,
                   struct shape *out)
 {
     const struct command_row *row = &policy->commands[question->command->id];
-    struct asking asking = {.question = question, .special = row->special};
+    struct asking asking = {.question = question, .row = row, .special = row->special};
     struct classes classes = {0};
     struct charges charges;
     bool observers = false;
@@ -196,6 +208,10 @@ void policy_shape(const struct policy *policy, const struct question *question, 
     out->wait_ms = 0;
     out->rewrites = false;
     out->logged_count = out->observed_count = 0;
+    if (question->asked == ELEMENTS_MAY_ASK && shapes_ask(row, question)) {
+        out->kind = SHAPE_ASK;
+        return;
+    }
     charges_init(&charges);
     for (size_t i = 0; i < row->shape_count; i++) {
         const struct rule *rule = row->shapes[i].rule;

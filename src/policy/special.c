@@ -5,11 +5,19 @@ static const struct {
     const char *command;
     enum special special;
 } specials[] = {
-    {"copy", SPECIAL_COPY},       {"move", SPECIAL_MOVE},
-    {"swapdb", SPECIAL_SWAPDB},   {"select", SPECIAL_SELECT},
-    {"publish", SPECIAL_PUBLISH}, {"spublish", SPECIAL_PUBLISH},
-    {"keys", SPECIAL_KEYS},       {"flushall", SPECIAL_FLUSHALL},
-    {"scan", SPECIAL_SCAN},       {"client|tracking", SPECIAL_TRACKING},
+    {"copy", SPECIAL_COPY},
+    {"move", SPECIAL_MOVE},
+    {"swapdb", SPECIAL_SWAPDB},
+    {"select", SPECIAL_SELECT},
+    {"publish", SPECIAL_PUBLISH},
+    {"spublish", SPECIAL_PUBLISH},
+    {"subscribe", SPECIAL_SUBSCRIBE},
+    {"ssubscribe", SPECIAL_SUBSCRIBE},
+    {"psubscribe", SPECIAL_PSUBSCRIBE},
+    {"keys", SPECIAL_KEYS},
+    {"flushall", SPECIAL_FLUSHALL},
+    {"scan", SPECIAL_SCAN},
+    {"client|tracking", SPECIAL_TRACKING},
 };
 
 enum special special_of(const char *command)
@@ -66,6 +74,29 @@ bool special_next_db(const struct question *question, enum special special, size
     case SPECIAL_NONE:
     case SPECIAL_FLUSHALL:
     case SPECIAL_PUBLISH:
+    case SPECIAL_SUBSCRIBE:
+    case SPECIAL_PSUBSCRIBE:
+    case SPECIAL_KEYS:
+    case SPECIAL_SCAN:
+    case SPECIAL_TRACKING: return false;
+    }
+    return false;
+}
+
+bool special_next_channel(const struct question *question, enum special special, size_t *arg,
+                          bool *pattern)
+{
+    *pattern = special == SPECIAL_PSUBSCRIBE;
+    switch (special) {
+    case SPECIAL_PUBLISH: return next_place(question, 1, 1, arg);
+    case SPECIAL_SUBSCRIBE:
+    case SPECIAL_PSUBSCRIBE: return next_place(question, 1, SIZE_MAX, arg);
+    case SPECIAL_NONE:
+    case SPECIAL_COPY:
+    case SPECIAL_MOVE:
+    case SPECIAL_SWAPDB:
+    case SPECIAL_FLUSHALL:
+    case SPECIAL_SELECT:
     case SPECIAL_KEYS:
     case SPECIAL_SCAN:
     case SPECIAL_TRACKING: return false;
@@ -141,7 +172,9 @@ bool special_next_pattern(const struct question *question, enum special special,
     case SPECIAL_MOVE:
     case SPECIAL_SWAPDB:
     case SPECIAL_SELECT:
-    case SPECIAL_PUBLISH: return false;
+    case SPECIAL_PUBLISH:
+    case SPECIAL_SUBSCRIBE:
+    case SPECIAL_PSUBSCRIBE: return false;
     }
     return false;
 }

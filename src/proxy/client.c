@@ -220,6 +220,7 @@ void kind_lost(struct client *client, const struct req *req)
     case REQ_WATCH:
     case REQ_COUNT:
     case REQ_KIND_COUNT: return;
+    case REQ_ASK: ask_lost(client); return;
     case REQ_MULTI:
     case REQ_QUEUED: transaction_abort(client); return;
     case REQ_BLOCK: client->pins &= ~(uint32_t)PIN_BLOCK; return;

@@ -53,8 +53,8 @@ void judge_note(struct client *client, const char *format, ...)
     log_notice(client_who(client), "%s", text);
 }
 
-bool judge_question(struct client *client, struct call *call, const struct question *question,
-                    struct buf *out)
+enum judged judge_question(struct client *client, struct call *call,
+                           const struct question *question, struct buf *out)
 {
     struct worker *worker = client->worker;
     const struct policy *policy = worker->snapshot->policy;
@@ -69,8 +69,13 @@ bool judge_question(struct client *client, struct call *call, const struct quest
                      policy_rule_name(policy, verdict.observed[i]), call->command->name);
     }
     switch (verdict.kind) {
-    case VERDICT_ALLOW: return true;
+    case VERDICT_ALLOW: return JUDGED_ALLOWED;
+    case VERDICT_ASK: return JUDGED_ASK;
     case VERDICT_DENY: break;
+    }
+    if (verdict.blind && call->asks_lost) { /* not refused for what it is */
+        buf_printf(out, "ERR respgate: backend %s is unavailable", worker->node->name);
+        return JUDGED_REFUSED;
     }
     count(worker, STAT_REQUESTS_DENIED);
     audit_request(client, call, question->db, verdict.rule, "deny", false);
@@ -79,7 +84,16 @@ bool judge_question(struct client *client, struct call *call, const struct quest
     if (may_log(worker))
         log_notice(client_who(client), "denied '%s' by rule '%s'", call->command->name,
                    policy_rule_name(policy, verdict.rule));
-    return false;
+    return JUDGED_REFUSED;
+}
+
+/* Inside MULTI the answer would come with EXEC; to a client that tracks keys it would be a read of
+ * its own (CLIENT CACHING). */
+static enum elements_state may_ask(const struct client *client, const struct call *call)
+{
+    if (call->asked)
+        return call->asked;
+    return client->transaction || client->pins & PIN_TRACKING ? ELEMENTS_CLOSED : ELEMENTS_MAY_ASK;
 }
 
 void call_question(struct client *client, const struct call *call, int64_t db, struct question *out)
@@ -100,10 +114,12 @@ void call_question(struct client *client, const struct call *call, int64_t db, s
         .subject = &client->subject,
         .more_classes = call->more_classes,
         .kind = call->script_judged ? QUESTION_SCRIPT : QUESTION_REQUEST,
+        .asked = may_ask(client, call),
+        .elements = call->elements,
     };
 }
 
-bool judge_call(struct client *client, struct call *call, int64_t db, struct buf *out)
+enum judged judge_call(struct client *client, struct call *call, int64_t db, struct buf *out)
 {
     struct question question;
     call->exempt = false;
@@ -112,9 +128,12 @@ bool judge_call(struct client *client, struct call *call, int64_t db, struct buf
     call->script_judged = false;
     if (likely(!script && !policy_concerns(client->worker->snapshot->policy, call->command) &&
                !policy_reserved_among(call->request.argv, call->request.argc)))
-        return true;
+        return JUDGED_ALLOWED;
     call_question(client, call, db, &question);
     if (unlikely(script) && !scripting_judge(client, call, &question, out))
-        return false;
-    return judge_question(client, call, &question, out);
+        return JUDGED_REFUSED;
+    enum judged judged = judge_question(client, call, &question, out);
+    if (unlikely(judged == JUDGED_ASK))
+        ask_node(client, &question);
+    return judged;
 }

@@ -60,8 +60,13 @@ static enum step judge(struct client *client, struct call *call)
     struct buf refusal = {0};
     call->generation = client->worker->snapshot->generation;
     call->db = client_db(client);
-    if (likely(judge_call(client, call, call->db, &refusal)))
-        return NEXT;
+    if (unlikely(call->phase)) /* it has waited, and the scratch has been others' */
+        call_keys(client->worker, call);
+    switch (judge_call(client, call, call->db, &refusal)) {
+    case JUDGED_ALLOWED: return NEXT;
+    case JUDGED_ASK: call->phase = 1; return PARKED;
+    case JUDGED_REFUSED: break;
+    }
     transaction_abort(client);
     client_reply_error(client, "%.*s", (int)refusal.len, refusal.ptr);
     buf_free(&refusal);

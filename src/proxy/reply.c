@@ -54,6 +54,10 @@ static void req_bytes(struct link *link, struct req *req, struct span span, bool
     struct client *client = req->client;
     if (!client && req->kind != REQ_INTERNAL)
         return;
+    if (unlikely(req->kind == REQ_ASK)) {
+        ask_bytes(req, span);
+        return;
+    }
     if (req->mute && req->kind != REQ_INTERNAL)
         return;
     if (unlikely(req->kind == REQ_COUNT)) {
@@ -122,6 +126,7 @@ static void kind_done(struct link *link, struct client *client, struct req *req)
     case REQ_FORWARD:
     case REQ_INTERNAL:
     case REQ_QUEUED: return;
+    case REQ_ASK: ask_answered(client, req); return;
     case REQ_WATCH: transaction_watched(client, link); return;
     case REQ_MULTI:
         if (link->frame_error)

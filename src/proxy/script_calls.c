@@ -206,7 +206,7 @@ static bool view_judge(struct script_run *run, const struct command *command,
         .key_count = view->key_count,
         .keys_unknown = view->keys_unknown,
     };
-    return judge_question(client, &inner, &question, out);
+    return judge_question(client, &inner, &question, out) == JUDGED_ALLOWED;
 }
 
 static uint64_t view_classes(const struct command *command, const struct view *view)

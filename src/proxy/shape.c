@@ -98,7 +98,9 @@ static enum step rewritten_judge(struct client *client, struct call *call)
                        &call->command) != LOOKUP_FOUND)
         die("a rewritten request is of no known command");
     call_keys(client->worker, call);
-    if (likely(judge_call(client, call, call->db, &refusal)))
+    enum judged judged = judge_call(client, call, call->db, &refusal);
+    ASSERT(judged != JUDGED_ASK); /* nothing that is rewritten reads elements */
+    if (likely(judged == JUDGED_ALLOWED))
         return NEXT;
     transaction_abort(client);
     client_reply_error(client, "%.*s", (int)refusal.len, refusal.ptr);
@@ -135,6 +137,10 @@ enum step shape_run(struct client *client, struct call *call)
     call_question(client, call, call->db, &question);
     if (!call->shaped) {
         policy_shape(policy, &question, clock_ns(), &shape);
+        if (unlikely(shape.kind == SHAPE_ASK)) {
+            ask_node(client, &question);
+            return PARKED;
+        }
         shape_observed(client, call, &shape);
         if (shape.kind == SHAPE_THROTTLE)
             return shape_throttle(client, call, &shape);

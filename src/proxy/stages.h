@@ -7,16 +7,19 @@
 enum step pipeline_run(struct client *client);
 enum step session_run(struct client *client, struct call *call); /* session.c */
 uint8_t session_row(const char *command);                        /* for snapshot_new */
-/* Judges under the worker's current rules. False: refused, out holds the error text. */
-bool must_check judge_call(struct client *client, struct call *call, int64_t db, struct buf *out);
+/* REFUSED: out holds the error text. ASK: only for the client's own call; it waits. */
+enum judged { JUDGED_REFUSED, JUDGED_ALLOWED, JUDGED_ASK };
+/* Judges under the worker's current rules. */
+enum judged must_check judge_call(struct client *client, struct call *call, int64_t db,
+                                  struct buf *out);
 /* The call as the rules are asked about it; its keys must have been looked up (call_keys). */
 void call_question(struct client *client, const struct call *call, int64_t db,
                    struct question *out);
 bool may_log(struct worker *worker); /* lines about single requests are bounded */
 enum step shape_run(struct client *client, struct call *call); /* shape.c */
 /* The same of a question made by hand; call: what is logged of it. */
-bool must_check judge_question(struct client *client, struct call *call,
-                               const struct question *question, struct buf *out);
+enum judged must_check judge_question(struct client *client, struct call *call,
+                                      const struct question *question, struct buf *out);
 /* A line of the log, within the bound of refusals a second. */
 void judge_note(struct client *client, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -39,6 +42,13 @@ bool limits_has_names(const char *command);
 enum step limits_check(struct client *client, struct call *call);
 enum step reply_unknown(struct client *client, struct call *call);
 enum step reply_no_pin(struct client *client, struct call *call, enum pool_answer answer);
+
+/* How many elements there are (ask.c). Asks for the client's call, which waits for the answers and
+ * is then judged anew. */
+void ask_node(struct client *client, const struct question *question);
+void ask_bytes(struct req *req, struct span span);
+void ask_answered(struct client *client, const struct req *req);
+void ask_lost(struct client *client);
 
 /* Replies (reply.c). */
 void reply_begin(struct link *link, const char *ptr, size_t len);

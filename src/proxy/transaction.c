@@ -133,7 +133,7 @@ static bool transaction_still_allowed(struct client *client)
             allowed = false;
         } else {
             call_keys(worker, &call);
-            allowed = judge_call(client, &call, db, &refusal);
+            allowed = judge_call(client, &call, db, &refusal) == JUDGED_ALLOWED;
         }
         if (call.command && strcmp(call.command->name, "select") == 0 && call.request.argc == 2)
             (void)!str_to_int(call.request.argv[1], &db);

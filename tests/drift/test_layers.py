@@ -215,7 +215,7 @@ def test_every_row_is_used(table, prefix):
 OWNERS = {
     "PROXY": r"", "ADMIN": r"", "LOG": r"", "SCRIPTS": r"", "BACKEND": r"",
     "USER": r"\b(?:user|users\[\w+\])(?:->|\.)",
-    "RULE": r"(?:\b(?:source|rules\[\w+\])(?:->|\.)|\bRULE_LIST\()",
+    "RULE": r"(?:\b(?:source|rules\[\w+\])(?:->|\.)|\bFIELD\(\w+, )",
 }
 
 

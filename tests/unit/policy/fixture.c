@@ -59,17 +59,36 @@ static void option_set(struct setup *setup, struct config_rule *rule, struct str
     const struct {
         const char *name;
         struct text_list *list;
-    } lists[] = {{"commands", &rule->commands},
-                 {"keys", &rule->keys},
-                 {"db", &rule->db},
-                 {"users", &rule->users},
-                 {"from", &rule->from}};
+    } lists[] = {
+        {"commands", &rule->commands}, {"keys", &rule->keys}, {"db", &rule->db},
+        {"users", &rule->users},       {"from", &rule->from}, {"channels", &rule->channels}};
+    const struct {
+        const char *name;
+        uint64_t *number;
+    } numbers[] = {{"min-keys", &rule->min_keys},
+                   {"min-bytes", &rule->min_bytes},
+                   {"min-args", &rule->min_args},
+                   {"min-elements", &rule->min_elements},
+                   {"max-ttl", &rule->max_ttl}};
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+        if (str_equal(key, str_of(numbers[i].name))) {
+            *numbers[i].number = strtoull(value.ptr, NULL, 10);
+            return;
+        }
     for (size_t i = 0; i < ARRAY_LEN(lists); i++)
         if (str_equal(key, str_of(lists[i].name))) {
             list_parse(setup, lists[i].list, value, rule->where.line + (int)i + 1);
             return;
         }
-    if (str_equal(key, STR("action"))) {
+    if (str_equal(key, STR("unbounded"))) {
+        rule->unbounded = str_equal(value, STR("yes"));
+    } else if (str_equal(key, STR("without-ttl"))) {
+        rule->without_ttl = str_equal(value, STR("yes"));
+    } else if (str_equal(key, STR("when"))) {
+        rule->when = str_equal(value, STR("high"))       ? PRESSURE_HIGH
+                     : str_equal(value, STR("critical")) ? PRESSURE_CRITICAL
+                                                         : PRESSURE_NORMAL;
+    } else if (str_equal(key, STR("action"))) {
         rule->has_action = true;
         rule->action = (enum rule_action)word_index(value, "deny allow limit delay log rewrite");
     } else if (str_equal(key, STR("mode"))) {

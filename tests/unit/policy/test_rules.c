@@ -476,7 +476,7 @@ static void test_mistakes(void **state)
         {"commands = @all; action = deny", "unknown class '@all', did you mean '*'?"},
         {"commands = @; action = deny", "unknown class '@'"},
         {"commands = !get; action = deny", "commands cannot be excluded"},
-        {"commands = get; keys = !; action = deny", "test.conf:12: an empty key pattern"},
+        {"commands = get; keys = !; action = deny", "test.conf:12: an empty pattern"},
         {"commands = get; db = x; action = deny", "test.conf:13: 'x' is no database number"},
         {"commands = get; db = -1; action = deny", "'-1' is no database number"},
         {"commands = get; from = 10.0.0.0/33; action = deny", "'10.0.0.0/33' is neither"},
