@@ -38,6 +38,8 @@ enum tls_verify { VERIFY_FULL, VERIFY_CA, VERIFY_NO };
 enum key_names { KEY_NAMES_PREFIX, KEY_NAMES_HASH, KEY_NAMES_FULL };
 enum scripts_mode { SCRIPTS_INSPECT, SCRIPTS_ACL, SCRIPTS_ALLOWLIST, SCRIPTS_DENY, SCRIPTS_ALLOW };
 enum undeclared_keys { UNDECLARED_AUTO, UNDECLARED_DENY, UNDECLARED_ALLOW };
+enum guard_mode { GUARD_AUTO, GUARD_ON, GUARD_OFF };
+enum full_action { FULL_REFUSE, FULL_TRIM };
 enum rule_mode { RULE_ENFORCE, RULE_OBSERVE, RULE_OFF };
 /* How full a node is; set from its health, read by `when`. */
 enum pressure { PRESSURE_NORMAL, PRESSURE_HIGH, PRESSURE_CRITICAL };
@@ -98,6 +100,16 @@ struct config_rule {
 bool config_rule_where(const struct config_rule *rule, const char *key, struct where *where);
 /* Its value as it would be printed, appended; nothing when it was not set. */
 void config_rule_text(const struct config_rule *rule, const char *key, struct buf *out);
+
+/* A [queue NAME]: streams, lists or sorted sets, counted together. 0: no such bound. */
+struct config_queue {
+    const char *name;
+    struct where where;
+    struct text_list keys;
+    uint64_t max_length;
+    enum full_action on_full;
+    uint64_t warn_length, warn_pending, warn_lag;
+};
 
 struct config {
     struct arena *arena;
@@ -168,6 +180,18 @@ struct config {
         bool kill;
     } scripts;
 
+    struct {
+        uint64_t poll, stream_poll; /* milliseconds */
+        enum guard_mode guard;
+        uint64_t memory_limit, aof_limit; /* bytes; 0: as the node says, none */
+        uint64_t high, critical, resume;  /* percent */
+        uint64_t aof_rewrite_at;          /* percent; 0: never */
+        struct text_list shed_first, protect;
+        const char *volume_path; /* NULL: not mounted here */
+    } pressure;
+
+    size_t queue_count;
+    struct config_queue *queues;
     size_t user_count;
     struct config_user *users;
     size_t rule_count;

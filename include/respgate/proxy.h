@@ -28,6 +28,9 @@ struct node;
 struct pool;
 struct link_class;
 struct hub;
+struct health;        /* src/proxy/health.h */
+struct charge;        /* pressure.h */
+struct pressure_plan; /* src/proxy/pressure.c */
 
 /* ---- tables ---- */
 
@@ -50,6 +53,7 @@ enum {
     TRAIT_ONE_KEY = 1u << 4,    /* its first argument, and no other: no need to look for keys */
     TRAIT_SCRIPT = 1u << 5,     /* brings or runs a script: scripting_judge() */
     TRAIT_FUNCTIONS = 1u << 6,  /* changes the functions of the store */
+    TRAIT_PRESSURE = 1u << 7,   /* writes or adds data: pressure_admits() */
     TRAIT_NAMES = 1u << 3,      /* carries names (consumers, channels): limits_names() */
 };
 
@@ -64,8 +68,9 @@ struct snapshot {
     struct trusted *trusted;         /* bodies of [scripts] allow-files and allow-sha1 */
     struct tls_context *listen_tls;  /* NULL: no tls:// listener */
     struct tls_context *backend_tls; /* NULL: plain */
-    uint8_t *traits;                 /* by command id */
-    uint8_t *session;                /* by command id: row of the session table, 0 none */
+    struct pressure_plan *pressure;
+    uint8_t *traits;  /* by command id */
+    uint8_t *session; /* by command id: row of the session table, 0 none */
 };
 /* Takes over a reference to config. NULL with problems when something does not fit. */
 struct snapshot *snapshot_new(struct config *config, const struct command_table *commands,
@@ -119,6 +124,7 @@ struct req {
     struct client *client;   /* NULL: it left or was answered; the reply is read and dropped */
     struct span bytes;       /* kept while the request might have to be sent (again) */
     struct spans reply;      /* waits here until the req is its client's first */
+    struct charge *charges;  /* on gauges, until it is answered */
     void (*done)(struct req *req, struct link *link, struct str reply); /* REQ_INTERNAL; reply.ptr
                                                                            NULL: the link died */
     void *context;
@@ -182,6 +188,7 @@ struct call {
     const struct key_ref *keys; /* in the worker's scratch: only while the pipeline runs */
     size_t key_count;
     bool keys_unknown;
+    struct charge *charges; /* moves to the req, or to the transaction */
     bool active;
     bool to_pinned;      /* goes to the pinned link though its command ends the reason for one */
     bool selects;        /* a SELECT queued in MULTI */
@@ -209,6 +216,9 @@ struct call {
 struct transaction {
     struct spans queued; /* the commands as sent, to be judged again */
     size_t count;
+    struct charge *charges; /* of what is queued, for EXEC */
+    uint8_t shed_at;        /* enum shed_at: the soonest of its commands */
+    bool writes;
     uint64_t generation; /* of the rules they were queued under */
     int64_t db;          /* where the next queued command runs: SELECT may be queued */
     bool selected;       /* a SELECT was queued */
@@ -446,6 +456,9 @@ struct proxy {
     /* Shared subscriptions, of channels and of patterns: clients that share one, and those
      * they share. */
     struct tally *shared_members[2], *shared_hubs[2];
+    struct health *healths;            /* by node; grows at its head, atomic */
+    uint64_t volume_size;              /* atomic, bytes: of [pressure] volume-path; 0 unknown */
+    uint64_t volume_used, volume_next; /* next: loop ms */
     struct tally *pinned_addresses, *pinned_users; /* pinned links in use */
     uint64_t dial_next;                            /* GCRA of dial-rate, atomic, ns */
     int64_t handshakes;               /* atomic: TLS handshakes under way in all workers */

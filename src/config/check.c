@@ -222,6 +222,30 @@ static void check_rules(const struct config *config, struct problems *problems)
     }
 }
 
+/* ---- pressure ---- */
+
+/* Levels in their order, told at whichever was written. */
+static void check_levels(const struct config *config, struct problems *problems)
+{
+    static const char *const keys[] = {"critical", "high", "resume"};
+    struct where where = option_where(config, SECTION_PRESSURE, keys[0]);
+    for (size_t i = 1; i < ARRAY_LEN(keys) && !where.line; i++)
+        where = option_where(config, SECTION_PRESSURE, keys[i]);
+    if (config->pressure.resume >= config->pressure.high ||
+        config->pressure.high >= config->pressure.critical)
+        problem_error(problems, where,
+                      "resume %llu%%, high %llu%%, critical %llu%%: must be resume < high < "
+                      "critical <= 100%%",
+                      (unsigned long long)config->pressure.resume,
+                      (unsigned long long)config->pressure.high,
+                      (unsigned long long)config->pressure.critical);
+}
+
+static void check_pressure(const struct config *config, struct problems *problems)
+{
+    check_levels(config, problems);
+}
+
 void config_check(const struct config *config, struct problems *problems)
 {
     check_scripts(config, problems);
@@ -232,6 +256,7 @@ void config_check(const struct config *config, struct problems *problems)
     check_admin(config, problems);
     check_backend(config, problems);
     check_rules(config, problems);
+    check_pressure(config, problems);
 }
 
 /* ---- reload ---- */

@@ -73,6 +73,9 @@ static void format_scalar(const struct option *option, const void *base, struct 
     case VALUE_AMOUNT:
         buf_printf(out, "%llu", (unsigned long long)option_number(option, base));
         return;
+    case VALUE_PERCENT:
+        buf_printf(out, "%llu%%", (unsigned long long)option_number(option, base));
+        return;
     case VALUE_SIZE: value_format_size(option_number(option, base), out); return;
     case VALUE_DURATION: value_format_duration(option_number(option, base), out); return;
     case VALUE_SIZE_FOR:

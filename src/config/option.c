@@ -11,13 +11,14 @@ const struct section_kind section_kinds[SECTION_COUNT] = {
 };
 
 /* The struct of each section, for offsetof in the rows below. */
-#define STRUCT_PROXY   struct config
-#define STRUCT_ADMIN   struct config
-#define STRUCT_LOG     struct config
-#define STRUCT_BACKEND struct config
-#define STRUCT_SCRIPTS struct config
-#define STRUCT_USER    struct config_user
-#define STRUCT_RULE    struct config_rule
+#define STRUCT_PROXY    struct config
+#define STRUCT_ADMIN    struct config
+#define STRUCT_LOG      struct config
+#define STRUCT_BACKEND  struct config
+#define STRUCT_SCRIPTS  struct config
+#define STRUCT_USER     struct config_user
+#define STRUCT_RULE     struct config_rule
+#define STRUCT_PRESSURE struct config
 
 /* The type column: syntax, range and second field. Numbers stay below 2^53 so that every JSON
  * reader can show them; the longest duration is ten years. */
@@ -31,6 +32,7 @@ enum { DAY_MS = 86400 * 1000 };
 #define SIZE(low)                   .type = VALUE_SIZE, .min = (low), .max = 1ull << 50
 #define SIZE_FOR(field)                                                                            \
     .type = VALUE_SIZE_FOR, .min = 0, .max = 1ull << 50, .second = offsetof(struct config, field)
+#define PERCENT(low)  .type = VALUE_PERCENT, .min = (low), .max = 100
 #define DURATION(low) .type = VALUE_DURATION, .min = (low), .max = 3650ull * DAY_MS
 #define RATE          .type = VALUE_RATE
 #define CHOICE(id)    .type = VALUE_CHOICE, .words = id##_words

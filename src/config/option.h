@@ -32,6 +32,7 @@ enum value_type {
     VALUE_AMOUNT, /* a number that may be one of bytes: units as in a size */
     VALUE_SIZE_FOR, /* a size and a duration */
     VALUE_DURATION,
+    VALUE_PERCENT,
     VALUE_RATE,
     VALUE_CHOICE,
     VALUE_DIGEST, /* as many hex digits as `min` */
@@ -97,6 +98,7 @@ void *option_field(const struct option *option, const void *base);
 uint64_t option_number(const struct option *option, const void *base);
 
 bool value_number(struct str text, uint64_t *out);
+bool value_percent(struct str text, uint64_t *out);
 bool value_rate(struct str text, double *per_second);
 void value_format_size(uint64_t bytes, struct buf *out);
 void value_format_duration(uint64_t ms, struct buf *out);
@@ -145,7 +147,7 @@ struct section {
     enum section_id id;
     const char *name; /* NULL unless named */
     struct where where;
-    void *base;         /* struct config, config_user or config_rule */
+    void *base;         /* struct config, config_queue, config_user or config_rule */
     bool repeated;      /* an error was told; base is for checking only */
     struct where *seen; /* for each row: where it was set first; file NULL: not yet */
 };

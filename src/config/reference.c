@@ -25,7 +25,7 @@ static const char *const intro =
     "* Sizes: `64kb`, `10mb`, `1gb` count by 1024; `k`, `m`, `g` by 1000, as in redis.conf; a "
     "bare\n"
     "  number or `b` is bytes. Durations: `500ms`, `10s`, `5m`, `2h`, `7d`; only 0 needs no unit.\n"
-    "  Rates: `100/s`, `5000/m`, `10/h`.\n"
+    "  Rates: `100/s`, `5000/m`, `10/h`. Percentages: `80%`.\n"
     "* `include = FILE` puts the lines of a file in the place of this one, at most 8 deep. What\n"
     "  follows it is in the section it stands in. Relative paths, of all files, start at the\n"
     "  folder of the file that names them.\n"
@@ -83,6 +83,7 @@ static void add_type(const struct option *option, struct buf *out)
     case VALUE_AMOUNT: add_range(option, "number or size", out); break;
     case VALUE_SIZE_FOR: buf_text(out, "size and duration"); break;
     case VALUE_DURATION: add_range(option, "duration", out); break;
+    case VALUE_PERCENT: add_range(option, "percentage", out); break;
     case VALUE_RATE: buf_text(out, "rate"); break;
     case VALUE_CHOICE: add_words(option, out); break;
     case VALUE_DIGEST: buf_text(out, "hashes"); break;

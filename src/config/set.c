@@ -55,6 +55,8 @@ static void format_bound(enum value_type type, uint64_t number, struct buf *out)
         value_format_size(number, out);
     else if (type == VALUE_DURATION)
         value_format_duration(number, out);
+    else if (type == VALUE_PERCENT)
+        buf_printf(out, "%llu%%", (unsigned long long)number);
     else
         buf_printf(out, "%llu", (unsigned long long)number);
 }
@@ -101,6 +103,16 @@ static void set_duration(const struct scope *scope, const struct option *option,
         complain(scope, option, text, "is not a duration such as 500ms, 10s, 5m or 7d");
     else if (in_range(scope, option, text, ms))
         number_store(option, base, ms);
+}
+
+static void set_percent(const struct scope *scope, const struct option *option, void *base,
+                        struct str text)
+{
+    uint64_t percent;
+    if (!value_percent(text, &percent))
+        complain(scope, option, text, "is not a percentage such as 80%");
+    else if (in_range(scope, option, text, percent))
+        number_store(option, base, percent);
 }
 
 static void set_size_for(const struct scope *scope, const struct option *option, void *base,
@@ -317,6 +329,7 @@ static set_function *const setters[] = {
     [VALUE_AMOUNT] = set_size,       [VALUE_SIZE_FOR] = set_size_for,
     [VALUE_DURATION] = set_duration, [VALUE_RATE] = set_rate,
     [VALUE_CHOICE] = set_choice,     [VALUE_ADDRESS] = set_address,
+    [VALUE_PERCENT] = set_percent,
 };
 static set_function *const adders[] = {
     [VALUE_TEXT] = add_text,     [VALUE_DIGEST] = add_digest, [VALUE_BODIES] = add_bodies,

@@ -74,6 +74,13 @@ bool config_parse_duration(struct str text, uint64_t *ms)
     return number_with_unit(text, duration_units, ARRAY_LEN(duration_units), ms);
 }
 
+/* "80%"; a bare number has no meaning, but 0 is 0. */
+bool value_percent(struct str text, uint64_t *out)
+{
+    bool sign = text.len > 1 && text.ptr[text.len - 1] == '%';
+    return value_number((struct str){text.ptr, text.len - sign}, out) && (sign || *out == 0);
+}
+
 /* A number or a size, each second, minute or hour. */
 bool value_rate(struct str text, double *per_second)
 {

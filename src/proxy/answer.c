@@ -212,6 +212,7 @@ void client_reply_failed(struct client *client, struct link *link, const char *p
     struct identity *identity = link->pool->identity;
     if (len > 8 && memcmp(ptr, "-NOAUTH ", 8) == 0 && identity->password)
         identity->verified = 0; /* the store no longer knows this login */
+    pressure_heard_error(link->pool->node, ptr, len);
     (void)client;
 }
 

@@ -135,7 +135,7 @@ void client_close(struct client *client, enum reason reason)
         link_go_on(client->pauses);
     client_forget_reqs(client);
     if (client->call.active)
-        span_drop(&client->call.request.bytes);
+        call_end(client);
     client->call.active = false;
     pool_forget_waiter(client);
     list_remove(&client->restore_entry);

@@ -1,5 +1,6 @@
 /* control.c - respgate's own link to the backend: kept up even with no client there, so that a
  * backend that is away is known at once; asks for COMMAND to learn what the table lacks. */
+#include "health.h"
 #include "links.h"
 #include "stages.h"
 
@@ -28,6 +29,7 @@ void control_tick(struct worker *worker)
     if (!link || link->state != LINK_READY || pool->noauth)
         return;
     functions_tick(worker, link);
+    poller_tick(worker->node, link);
     if (worker->commands_asked == link->id)
         return;
     worker->commands_asked = link->id;

@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "health.h"
+#include "links.h"
 #include "stages.h"
 
 enum { LOG_REFUSALS_MAX = 20 }; /* lines a second and worker: a flood must not fill the disk */
@@ -116,6 +118,7 @@ void call_question(struct client *client, const struct call *call, int64_t db, s
         .kind = call->script_judged ? QUESTION_SCRIPT : QUESTION_REQUEST,
         .asked = may_ask(client, call),
         .elements = call->elements,
+        .pressure = health_level(client->worker->node->health),
     };
 }
 

@@ -30,6 +30,7 @@ struct link_class {
 struct node {
     struct worker *worker;
     struct list entry; /* of worker->nodes */
+    struct health *health; /* of the process, by name */
     struct list pools;
     struct pool **by_class; /* the same, by class id; NULL where there is none */
     unsigned class_room;

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "health.h"
 #include "pool_private.h"
 
 enum { BACKOFF_MIN_MS = 20, BACKOFF_MAX_MS = 1000 };
@@ -89,6 +90,7 @@ struct node *node_new(struct worker *worker, const struct backend_address *addre
     struct node *node = xcalloc(1, sizeof(*node));
     node->worker = worker;
     snprintf(node->name, sizeof(node->name), "%s", name);
+    node->health = health_of(worker->proxy, node->name);
     list_init(&node->pools);
     list_append(&worker->nodes, &node->entry);
     node->address = (struct node_address){

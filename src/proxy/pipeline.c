@@ -12,6 +12,7 @@
  */
 #include <stdio.h>
 
+#include "respgate/pressure.h"
 #include "stages.h"
 
 enum { STAGE_SHAPE = 4 }; /* what comes before it is without effect on the client */
@@ -55,6 +56,25 @@ static int64_t client_db(const struct client *client)
     return client->transaction ? client->transaction->db : client->db;
 }
 
+/* Before the rules; but of a script the rules find out first what it does. */
+static bool judge_pressure(struct client *client, struct call *call, uint8_t when,
+                           struct buf *refusal)
+{
+    uint8_t traits = client->worker->snapshot->traits[call->command->id];
+    if (likely((traits & (TRAIT_PRESSURE | TRAIT_SCRIPT)) != when))
+        return true;
+    charge_land(&call->charges); /* it may come here twice */
+    return pressure_admits(client, call, refusal);
+}
+
+static enum step judge_refused(struct client *client, struct buf *refusal)
+{
+    transaction_abort(client);
+    client_reply_error(client, "%.*s", (int)refusal->len, refusal->ptr);
+    buf_free(refusal);
+    return ANSWERED;
+}
+
 static enum step judge(struct client *client, struct call *call)
 {
     struct buf refusal = {0};
@@ -62,15 +82,17 @@ static enum step judge(struct client *client, struct call *call)
     call->db = client_db(client);
     if (unlikely(call->phase)) /* it has waited, and the scratch has been others' */
         call_keys(client->worker, call);
+    if (unlikely(!judge_pressure(client, call, TRAIT_PRESSURE, &refusal)))
+        return judge_refused(client, &refusal);
     switch (judge_call(client, call, call->db, &refusal)) {
-    case JUDGED_ALLOWED: return NEXT;
+    case JUDGED_ALLOWED:
+        if (likely(judge_pressure(client, call, TRAIT_PRESSURE | TRAIT_SCRIPT, &refusal)))
+            return NEXT;
+        break;
     case JUDGED_ASK: call->phase = 1; return PARKED;
     case JUDGED_REFUSED: break;
     }
-    transaction_abort(client);
-    client_reply_error(client, "%.*s", (int)refusal.len, refusal.ptr);
-    buf_free(&refusal);
-    return ANSWERED;
+    return judge_refused(client, &refusal);
 }
 
 /* Behind a blocking command the next request goes its own way again, once that is answered. */
@@ -154,6 +176,7 @@ static enum step dispatch(struct client *client, struct call *call)
     req->size = call->request.bytes.len;
     req->bytes = call->request.bytes;
     call->request.bytes = (struct span){0};
+    charge_move(&req->charges, &call->charges);
     bool pinned = call_pinned(client, call);
     client->pins |= call->pin;
     client_enqueue(client, req);
@@ -201,6 +224,7 @@ static void call_freshen(struct client *client, struct call *call)
     if (call->kind == REQ_WATCH)
         client->watched_keys -= call->request.argc - 1;
     struct request request = call->request;
+    charge_land(&call->charges);
     *call = (struct call){.request = request, .active = true, .shaped = call->shaped};
 }
 

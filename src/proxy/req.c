@@ -1,6 +1,7 @@
 /* req.c - requests in flight come from a small free list of their worker. */
 #include <stdlib.h>
 
+#include "respgate/pressure.h"
 #include "respgate/proxy.h"
 
 struct req *req_new(struct worker *worker)
@@ -18,6 +19,7 @@ void req_free(struct worker *worker, struct req *req)
 {
     span_drop(&req->bytes);
     spans_clear(&req->reply);
+    charge_land(&req->charges);
     if (worker->free_req_count >= REQ_POOL) {
         free(req);
         return;

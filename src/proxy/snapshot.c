@@ -20,6 +20,8 @@ static uint8_t traits_of(const struct command *command)
         !(command->flags & CMD_MOVABLEKEYS))
         traits |= TRAIT_ONE_KEY;
     traits |= scripting_traits(command);
+    if (pressure_concerns(command))
+        traits |= TRAIT_PRESSURE;
     if (limits_has_names(command->name))
         traits |= TRAIT_NAMES;
     return traits;
@@ -100,6 +102,7 @@ struct snapshot *snapshot_new(struct config *config, const struct command_table 
     }
     snapshot->policy = policy_compile(config, commands, problems);
     snapshot->trusted = trusted_new(config);
+    snapshot->pressure = pressure_plan_new(config, problems);
     if (snapshot_tls(snapshot, problems) && snapshot->policy)
         return snapshot;
     snapshot_drop(snapshot);
@@ -116,6 +119,7 @@ struct snapshot *snapshot_load(const char *path, const struct config_overrides *
     if (!problems->errors)
         return snapshot_new(config, commands, problems);
     policy_free(policy_compile(config, commands, problems)); /* for the rules' own mistakes */
+    pressure_plan_free(pressure_plan_new(config, problems));
     config_free(config);
     return NULL;
 }
@@ -132,6 +136,7 @@ void snapshot_drop(struct snapshot *snapshot)
         return;
     policy_free(snapshot->policy);
     trusted_free(snapshot->trusted);
+    pressure_plan_free(snapshot->pressure);
     tls_context_drop(snapshot->listen_tls);
     tls_context_drop(snapshot->backend_tls);
     config_free(snapshot->config);

@@ -50,6 +50,15 @@ void ask_bytes(struct req *req, struct span span);
 void ask_answered(struct client *client, const struct req *req);
 void ask_lost(struct client *client);
 
+/* Pressure (pressure.c). False: refused, out holds the error text. What passes is charged to
+ * call->charges. */
+bool must_check pressure_admits(struct client *client, struct call *call, struct buf *out);
+bool must_check pressure_admits_exec(const struct client *client);
+bool pressure_concerns(const struct command *command);
+void pressure_heard_error(struct node *node, const char *ptr, size_t len);
+struct pressure_plan *pressure_plan_new(const struct config *config, struct problems *problems);
+void pressure_plan_free(struct pressure_plan *plan);
+
 /* Replies (reply.c). */
 void reply_begin(struct link *link, const char *ptr, size_t len);
 void reply_bytes(struct link *link, struct chunk *chunk, const char *ptr, size_t len, bool last);

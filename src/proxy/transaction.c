@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 
+#include "respgate/pressure.h"
 #include "stages.h"
 
 void transaction_end(struct client *client)
@@ -12,6 +13,7 @@ void transaction_end(struct client *client)
     if (!client->transaction)
         return;
     spans_clear(&client->transaction->queued);
+    charge_land(&client->transaction->charges);
     free(client->transaction);
     client->transaction = NULL;
 }
@@ -108,6 +110,7 @@ enum step transaction_queue(struct client *client, struct call *call)
     transaction->count++;
     transaction->functions |=
         (client->worker->snapshot->traits[call->command->id] & TRAIT_FUNCTIONS) != 0;
+    charge_move(&transaction->charges, &call->charges);
     call->kind = REQ_QUEUED;
     return NEXT;
 }
@@ -178,6 +181,8 @@ enum step transaction_exec(struct client *client, struct call *call)
     if (!transaction->aborted && transaction->generation != client->worker->snapshot->generation &&
         !transaction_still_allowed(client))
         transaction->aborted = true;
+    if (!transaction->aborted && !pressure_admits_exec(client))
+        transaction->aborted = true;
     if (transaction->aborted || client->watch_lost) {
         bool aborted = transaction->aborted;
         transaction_drop(client);
@@ -196,6 +201,7 @@ enum step transaction_exec(struct client *client, struct call *call)
     client->pins &= ~(uint32_t)(PIN_MULTI | PIN_WATCH);
     client->watched_keys = 0;
     client->watching = false;
+    charge_move(&call->charges, &transaction->charges);
     transaction_end(client);
     return NEXT;
 }

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "client_private.h"
+#include "respgate/pressure.h"
 #include "stages.h"
 
 /* A turn's bounds: one deep pipeline must not keep the loop from the others; and a client that
@@ -76,6 +77,7 @@ void call_begin(struct client *client)
 void call_end(struct client *client)
 {
     span_drop(&client->call.request.bytes);
+    charge_land(&client->call.charges);
     client->call.active = false;
     client->skip_this = false;
 }

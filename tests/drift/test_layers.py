@@ -19,8 +19,9 @@ LAYERS = {
     "policy": {"base", "command", "config"},
     "route": {"base", "resp", "command"},
     "net": {"base", "config", "policy"},
-    "proxy": {"base", "resp", "command", "stats", "config", "script", "policy", "route", "net"},
-    "admin": {"base", "resp", "command", "stats", "config", "script", "policy", "route", "net", "proxy"},
+    "pressure": {"base", "command", "config", "policy"},
+    "proxy": {"pressure", "base", "resp", "command", "stats", "config", "script", "policy", "route", "net"},
+    "admin": {"pressure", "base", "resp", "command", "stats", "config", "script", "policy", "route", "net", "proxy"},
 }
 
 # A library is seen by these files alone, by its headers and by its names.
@@ -213,7 +214,7 @@ def test_every_row_is_used(table, prefix):
 
 # How the layers above config reach the struct a section fills.
 OWNERS = {
-    "PROXY": r"", "ADMIN": r"", "LOG": r"", "SCRIPTS": r"", "BACKEND": r"",
+    "PROXY": r"", "ADMIN": r"", "LOG": r"", "SCRIPTS": r"", "BACKEND": r"", "PRESSURE": r"",
     "USER": r"\b(?:user|users\[\w+\])(?:->|\.)",
     "RULE": r"(?:\b(?:source|rules\[\w+\])(?:->|\.)|\bFIELD\(\w+, )",
 }

@@ -1,0 +1,81 @@
+/* health.h - what is known of each node's health, for the whole process; only for src/proxy.
+ *
+ * A struct health is found by the node's name, made when first asked for, and lives as long as the
+ * process. The poller, on the first worker's thread, writes; everybody reads. What is shared are
+ * relaxed atomics: a worker may act on what was true a moment ago.
+ */
+#ifndef RESPGATE_HEALTH_H
+#define RESPGATE_HEALTH_H
+
+#include "respgate/pressure.h"
+#include "respgate/proxy.h"
+
+enum { REWRITE_PAUSE_MS = 60 * 1000 };
+
+/* Why a level is what it is, for texts. */
+enum disk_reason { DISK_FILLING, DISK_WRITE_FAILED };
+
+/* What the poller remembers; nobody else looks. */
+struct poll_state {
+    uint64_t next, asked;   /* loop ms */
+    uint64_t asked_wall_ns; /* of the INFO under way */
+    uint64_t memory_mark, disk_mark, removed_mark;
+    bool asking, said_refused, said_slow, said_unknown, said_no_room;
+    struct info last; /* the INFO before this one */
+    bool has_last;
+    struct trend memory, aof;
+    uint64_t forecast_said;
+    uint64_t rewrite_asked; /* loop ms; 0: never */
+    int64_t rewrite_from;   /* bytes of the AOF then */
+    enum rewrite rewrite;   /* as last judged */
+    uint64_t wipes_told;    /* FLUSHALL and kin in commandstats */
+    bool has_wipes;
+};
+
+struct health {
+    struct health *next;
+    char *name;
+
+    /* Written by the poller. */
+    struct info info;      /* numbers only by atomics, texts only by the poller */
+    bool known;            /* an INFO was understood */
+    uint32_t memory_level; /* enum pressure */
+    uint32_t disk_level;
+    uint32_t disk_reason;
+    uint64_t memory_limit; /* 0: unknown */
+    uint64_t memory_bound; /* what growth may not reach; UINT64_MAX: the guard is off */
+    uint64_t disk_size;    /* 0: unknown */
+    uint64_t disk_bound;
+    uint64_t disk_due;                  /* from here on a rewrite is due: look at once */
+    int64_t memory_full_s, disk_full_s; /* until then; -1 not in sight */
+    int64_t aof_growth;                 /* bytes a second */
+    uint64_t advice;                    /* bits of enum advice */
+    uint64_t outside; /* destructive commands that did not come through respgate */
+    uint64_t polled;  /* wall seconds of the last INFO that was understood */
+    uint64_t poll_us; /* how long it took */
+
+    /* Written by all workers. */
+    struct gauge memory __attribute__((aligned(64)));
+    struct gauge disk;
+    uint64_t removed; /* keys that requests through respgate may have removed */
+    uint64_t wiped;   /* FLUSHALL and kin sent through respgate */
+    uint32_t misconf; /* the node answered MISCONF */
+    uint32_t hurry;   /* a look is wanted before its time */
+
+    struct poll_state poll;
+};
+#define health_get(field)        __atomic_load_n(&(field), __ATOMIC_RELAXED)
+#define health_set(field, value) __atomic_store_n(&(field), value, __ATOMIC_RELAXED)
+
+struct health *health_of(struct proxy *proxy, const char *name);
+/* The worse of both levels: for rules with `when`. */
+enum pressure health_level(const struct health *health);
+void health_free(struct proxy *proxy);
+
+/* Takes in what INFO said, at loop time now, and logs what changed. (health.c) */
+void health_learn(struct proxy *proxy, struct health *health, const struct info *info,
+                  const struct config *config, uint64_t now);
+/* Asks the node when it is time; the link is ready. (poller.c) */
+void poller_tick(struct node *node, struct link *link);
+
+#endif
