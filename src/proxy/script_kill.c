@@ -1,8 +1,11 @@
 /* script_kill.c - [scripts] kill: what runs past request-timeout gets SCRIPT KILL or FUNCTION KILL,
- * on the control link, since the backend reads no further where the script came from. */
+ * on another link, since the backend reads no further where the script came from. */
 #include "links.h"
 #include "scripting.h"
 
+/* A class of its own: on a link that clients share the order to kill would wait behind the script.
+ */
+enum { KILL_SLOT = 1000 * 1000 };
 enum { KILL_EVERY_MS = 1000 }; /* a script that has written cannot be killed: no use in hurry */
 
 static void kill_done(struct req *req, struct link *link, struct str reply)
@@ -45,7 +48,7 @@ static void node_kill(struct worker *worker, struct node *node, uint64_t now)
 {
     uint64_t age = worker->snapshot->config->backend.request_timeout;
     /* Kept up while nothing is wrong: a busy backend lets nobody log in. */
-    struct pool *pool = pool_get(node, worker->identity_control, 2, 0, 0);
+    struct pool *pool = pool_get(node, worker->identity_control, 2, 0, KILL_SLOT);
     pool->unused = now;
     pool_want_shared(pool);
     const struct link *link = slowest_script(node, now, &age);

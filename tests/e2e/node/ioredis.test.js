@@ -169,6 +169,14 @@ for (const { name, Redis } of libraries) {
       assert.equal(await client.get('kept'), 'yes');
     });
 
+    test('FLUSHALL out of a script is refused, literal or hidden; the rest of it goes on', { skip: direct }, async () => {
+      await client.set('kept', 'yes');
+      await assert.rejects(client.eval("return redis.call('FLUSHALL')", 0), /NOPERM respgate: 'FLUSHALL' is denied by rule/);
+      await assert.rejects(client.eval("return redis.call('flush' .. 'all')", 0), /NOPERM respgate: script refused: .*\(line 1\)/);
+      await assert.rejects(client.script('LOAD', "for k, v in pairs(_G) do v.call('FLUSHALL') end"), /NOPERM respgate: script refused/);
+      assert.equal(await client.eval("return redis.call('GET', KEYS[1])", 1, 'kept'), 'yes');
+    });
+
     test('nothing of this made the client reconnect', () => assert.deepEqual(client.events, ['connect', 'ready']));
 
     test('the backend restarts: errors meanwhile, the client stays connected', { skip: direct }, async () => {
