@@ -251,6 +251,9 @@ void config_reference(struct buf *out);
 void config_check_reload(const struct config *old, const struct config *new,
                          struct problems *problems);
 
+/* What differs but for the rules, a line each; never a secret. */
+void config_changes(const struct config *old, const struct config *new, struct buf *out);
+
 /* Value syntax shared with the console: "64kb" to bytes, "10s" to milliseconds. */
 bool config_parse_size(struct str text, uint64_t *bytes);
 bool config_parse_duration(struct str text, uint64_t *ms);

@@ -182,9 +182,8 @@ size_t policy_rule_count(const struct policy *policy);
 const char *policy_rule_name(const struct policy *policy, uint16_t rule);
 /* Its action's word; "deny" for a built-in one. */
 const char *policy_rule_action(const struct policy *policy, uint16_t rule);
-/* Logs what differs, rule by rule: added, removed, changed (which fields), moved. old may be
- * NULL: nothing is logged then. */
-void policy_log_changes(const struct policy *old, const struct policy *new);
+/* What differs, rule by rule: added, removed, changed (which fields), moved; a line each. */
+void policy_changes(const struct policy *old, const struct policy *new, struct buf *out);
 
 /* Bytes a write may reach in the store: what it brings, or for SETRANGE, SETBIT and BITFIELD where
  * their offsets end. */

@@ -338,6 +338,8 @@ void audit_request(struct client *client, const struct call *call, int64_t db, u
                    const char *action, bool observed);
 /* A line about anything else: "reload", "admin", "alert" ... From any thread; never blocks. */
 void audit_note(struct proxy *proxy, const char *event, const char *detail);
+/* What another snapshot is about to change, in log and audit, a line each. */
+void audit_changes(struct proxy *proxy, const struct snapshot *next, const char *event);
 /* A copy of the last lines, at most AUDIT_TAIL, oldest first, each with its newline. */
 void audit_tail(struct proxy *proxy, size_t count, struct buf *out);
 void audit_init(struct proxy *proxy);

@@ -1,4 +1,4 @@
-/* changes.c - what a reload changed in the rules, one log line each. */
+/* changes.c - what a reload changed in the rules, one line each. */
 #include "internal.h"
 
 #include <stdlib.h>
@@ -32,7 +32,7 @@ static const char *or_none(const char *text)
     return text ? text : "(none)";
 }
 
-static void log_changed(const struct rule *from, const struct rule *to)
+static void add_changed(const struct rule *from, const struct rule *to, struct buf *out)
 {
     struct buf fields = {0};
     for (enum clause_id id = 0; id < CLAUSE_COUNT; id++)
@@ -46,7 +46,7 @@ static void log_changed(const struct rule *from, const struct rule *to)
     if (strcmp(from->message ? from->message : "", to->message ? to->message : "") != 0)
         add_field(&fields, "message");
     if (fields.len)
-        log_notice(NULL, "rule '%s' changed: %.*s", to->name, (int)fields.len, fields.ptr);
+        buf_printf(out, "rule '%s' changed: %.*s\n", to->name, (int)fields.len, fields.ptr);
     buf_free(&fields);
 }
 
@@ -119,34 +119,34 @@ static bool *places_kept(const size_t *old_of, size_t count)
 
 /* ---- the whole ---- */
 
-static void log_rules(const struct policy *old, const struct policy *new, const size_t *old_of)
+static void add_rules(const struct policy *old, const struct policy *new, const size_t *old_of,
+                      struct buf *out)
 {
     bool *kept = places_kept(old_of, new->rule_count);
     for (size_t i = 0; i < new->rule_count; i++) {
         const struct rule *rule = &new->rules[i];
         if (old_of[i] == SIZE_MAX) {
-            log_notice(NULL, "rule '%s' added: %s, mode %s", rule->name, action_name(rule->action),
+            buf_printf(out, "rule '%s' added: %s, mode %s\n", rule->name, action_name(rule->action),
                        mode_name(rule->mode));
             continue;
         }
-        log_changed(&old->rules[old_of[i]], rule);
+        add_changed(&old->rules[old_of[i]], rule, out);
         if (!kept[i])
-            log_notice(NULL, "rule '%s' moved: place %zu -> %zu", rule->name, old_of[i] + 1, i + 1);
+            buf_printf(out, "rule '%s' moved: place %zu -> %zu\n", rule->name, old_of[i] + 1,
+                       i + 1);
     }
     free(kept);
 }
 
-void policy_log_changes(const struct policy *old, const struct policy *new)
+void policy_changes(const struct policy *old, const struct policy *new, struct buf *out)
 {
-    if (!old)
-        return;
     size_t *new_of = rules_counterparts(old, new), *old_of = rules_counterparts(new, old);
     if (old->observe != new->observe)
-        log_notice(NULL, "rules %s", new->observe ? "only observe now" : "are enforced now");
+        buf_printf(out, "rules %s\n", new->observe ? "only observe now" : "are enforced now");
     for (size_t i = 0; i < old->rule_count; i++)
         if (new_of[i] == SIZE_MAX)
-            log_notice(NULL, "rule '%s' removed", old->rules[i].name);
-    log_rules(old, new, old_of);
+            buf_printf(out, "rule '%s' removed\n", old->rules[i].name);
+    add_rules(old, new, old_of, out);
     free(new_of);
     free(old_of);
 }

@@ -131,6 +131,22 @@ void audit_note(struct proxy *proxy, const char *event, const char *detail)
     buf_free(&line);
 }
 
+void audit_changes(struct proxy *proxy, const struct snapshot *next, const char *event)
+{
+    struct buf text = {0};
+    char line[DETAIL_MAX];
+    config_changes(proxy->snapshot->config, next->config, &text);
+    policy_changes(proxy->snapshot->policy, next->policy, &text);
+    for (size_t at = 0; at < text.len;) {
+        const char *end = memchr(text.ptr + at, '\n', text.len - at);
+        snprintf(line, sizeof(line), "%.*s", (int)(end - text.ptr - (ptrdiff_t)at), text.ptr + at);
+        log_notice(NULL, "%s", line);
+        audit_note(proxy, event, line);
+        at = (size_t)(end - text.ptr) + 1;
+    }
+    buf_free(&text);
+}
+
 void audit_tail(struct proxy *proxy, size_t count, struct buf *out)
 {
     journal_tail(proxy->audit, count, out);

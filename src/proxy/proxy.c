@@ -158,7 +158,7 @@ bool proxy_reload(struct proxy *proxy, struct problems *problems)
     const struct config *config = snapshot->config;
     if (!log_open(config->log.file, config->log.level, config->log.json))
         log_error(NULL, "cannot open the log file %s; the old one stays", config->log.file);
-    policy_log_changes(proxy->snapshot->policy, snapshot->policy);
+    audit_changes(proxy, snapshot, "reload");
     struct config *old = config_hold(proxy->snapshot->config);
     proxy_adopt(proxy, snapshot);
     proxy->switch_count = 0;

@@ -12,7 +12,7 @@ static bool switches_apply(struct proxy *proxy)
         config_with_modes(proxy->snapshot->config, proxy->switches, proxy->switch_count);
     struct snapshot *snapshot = snapshot_new(config, proxy->snapshot->commands, &problems);
     if (snapshot) {
-        policy_log_changes(proxy->snapshot->policy, snapshot->policy);
+        audit_changes(proxy, snapshot, "admin");
         proxy_adopt(proxy, snapshot);
     } else {
         log_error(NULL, "a rule could not be switched: %.*s", (int)problems.text.len,

@@ -57,9 +57,10 @@ def test_observe_hits_and_reloads_are_told(start_gate, store, audit):
     hit = wait_events(audit, "observed")[0]
     assert (hit["rule"], hit["mode"], hit["action"]) == ("watch", "observe", "deny")
     gate.reload(DENY)
-    assert wait_events(audit, "reload")
+    assert [event["detail"] for event in wait_events(audit, "reload", 3)] == [
+        "rule 'watch' removed", "rule 'no-set' added: deny, mode enforce", "done"]
     gate.reload("[rule nonsense]\n", expect="reload failed")
-    assert "failed" in wait_events(audit, "reload", 2)[-1]["detail"]
+    assert "failed" in wait_events(audit, "reload", 4)[-1]["detail"]
 
 
 @pytest.mark.parametrize("names, shown", [

@@ -1,6 +1,7 @@
 """SIGHUP: a transaction. Right files take effect at once for open connections, wrong ones not at
 all, and nobody is disconnected."""
 import hashlib
+import re
 import signal
 import threading
 import time
@@ -8,6 +9,7 @@ import time
 import pytest
 
 from harness.process import free_port
+from harness.servers import ROOT, run_binary, section
 from harness.waiting import FACTOR, wait_until
 from harness.wire import encode
 
@@ -36,6 +38,58 @@ def test_changes_are_logged_rule_by_rule(start_gate, store):
     gate.reload(DENY.replace("no-set", "other").replace("= set", "= get"))
     gate.wait_log("no-set", since)
     gate.wait_log("other", since)
+
+
+# What an action cannot do without, and what an option goes with.
+ACTIONS = {"deny": {}, "allow": {}, "limit": {"rate": "1/s"}, "delay": {"rate": "1/s"}, "log": {},
+           "rewrite": {"commands": "xadd", "add": "MAXLEN ~ 7"}}
+COMPANIONS = {"min-elements": {"unbounded": "yes"}, "channels": {"commands": "publish"}}
+
+
+def option_rows(title):
+    """Keys and examples of a section, out of options.def."""
+    table = (ROOT / "include" / "respgate" / "options.def").read_text().splitlines()
+    for row in table:
+        if row.startswith(f"OPTION({title},"):
+            key, *_, example, _ = re.findall(r'"((?:\\.|[^"\\])*)"', row)
+            yield key, example
+
+
+def test_a_change_of_any_option_of_a_rule_is_told(start_gate, store, tmp_path):
+    gate = start_gate(store)
+    check, silent, told_of = tmp_path / "check.conf", [], set()
+    for key, example in option_rows("RULE"):
+        if key == "action":
+            continue
+        for action, needs in ACTIONS.items():
+            before = {"commands": "set", "action": action, **COMPANIONS.get(key, {}), **needs}
+            after = section("rule r", {**before, key: example})
+            check.write_text(after)
+            check.chmod(0o600)
+            if run_binary("-t", "-c", check)[0] == 0:
+                break
+        else:
+            raise AssertionError(f"no action takes '{key} = {example}'")
+        gate.reload(section("rule r", before))
+        told = gate.reload(after, expect="reload done")
+        if not re.search(rf"rule 'r' changed:.*\b{key}\b", told):
+            silent.append(key)
+        told_of.add(key)
+    assert not silent and {"commands", "keys", "mode", "message"} <= told_of
+
+
+def test_other_changes_are_told_but_no_secret(start_gate, store):
+    gate = start_gate(store)
+    user = "[user {}]\npassword-sha256 = " + "{}" * 32 + "\n"
+    gate.reload(user.format("a", *["ab"] * 32) + user.format("b", *["ab"] * 32))
+    told = gate.reload(user.format("a", *["cd"] * 32) + "max-clients = 7\n"
+                       + user.format("c", *["ab"] * 32), proxy={"max-clients": "77"},
+                       backend={"request-timeout": "3s"}, expect="reload done")
+    for line in ("[proxy] max-clients 10000 -> 77", "[backend] request-timeout 2s -> 3s",
+                 "user 'a': password-sha256 changed", "user 'a': max-clients 0 -> 7",
+                 "user 'b' removed", "user 'c' added"):
+        assert line in told, line
+    assert "cdcd" not in told and "abab" not in told
 
 
 @pytest.mark.parametrize("mistake, line", [
