@@ -2,18 +2,6 @@
  * rules, which also holds for scripts and for who gets to the store past respgate. */
 #include "acl.h"
 
-/* What respgate itself sends on links that serve clients, and as the control user: nothing a rule
- * says to clients may keep it from that. HELLO, AUTH, RESET and QUIT need no permission. */
-static const char *const own_commands[] = {"select",         "ping",   "discard", "client|id",
-                                           "client|unblock", "asking", "readonly"};
-static const char *const length_commands[] = {"llen", "scard", "hlen", "zcard", "xlen"};
-static const char *const control_commands[] = {
-    "info",          "command",        "role",         "dbsize",        "type",
-    "bgrewriteaof",  "config|get",     "client|list",  "cluster|info",  "cluster|nodes",
-    "cluster|slots", "cluster|shards", "cluster|myid", "function|list", "xinfo|stream",
-    "xinfo|groups",  "xpending",       "pttl",
-};
-
 /* ---- sets of commands as words of an ACL ---- */
 
 typedef bool command_filter(const struct wall *wall, const struct command *command,
@@ -60,26 +48,10 @@ static bool is_opened_by(const struct wall *wall, const struct command *command,
     return set && set_has(set, command->id);
 }
 
-static bool in_list(const char *const *list, size_t count, const char *name)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(list[i], name) == 0)
-            return true;
-    return false;
-}
-
 /* Shut for clients, but respgate cannot do without. */
 static bool is_needed(const struct wall *wall, const struct command *command, const void *context)
 {
-    const char *name = command->parent && strcmp(command->parent->name, "command") == 0
-                           ? "command"
-                           : command->name;
-    return wall->shut[command->id] != WALL_OPEN &&
-           (in_list(own_commands, ARRAY_LEN(own_commands), name) ||
-            (wall_asks_lengths(wall) &&
-             in_list(length_commands, ARRAY_LEN(length_commands), name)) ||
-            (wall->principal->control &&
-             in_list(control_commands, ARRAY_LEN(control_commands), name)));
+    return wall->shut[command->id] != WALL_OPEN && wall_needs(wall, command);
 }
 
 /* ---- lines ---- */
@@ -165,23 +137,17 @@ static void print_needed(struct acl_text *text, const struct wall *wall)
         buf_text(&text->comments, "# the last words are what respgate itself has to ask\n");
 }
 
-static void print_principal(struct buf *out, const struct policy *policy,
-                            const struct config *config, const struct command_table *commands,
+static void print_principal(struct buf *out, const struct wall *source,
                             const struct principal *principal)
 {
-    struct wall wall = {
-        .arena = arena_new(),
-        .policy = policy,
-        .config = config,
-        .commands = commands,
-        .principal = principal,
-    };
+    struct wall wall = *source;
     struct acl_text text = {0};
+    wall.principal = principal;
     wall_build(&wall);
     print_root(&text, &wall);
-    for (size_t i = 0; i < policy->rule_count; i++)
+    for (size_t i = 0; i < wall.policy->rule_count; i++)
         print_shut(&text, &wall, (uint16_t)i);
-    for (size_t i = 0; i < policy->rule_count; i++)
+    for (size_t i = 0; i < wall.policy->rule_count; i++)
         print_opened(&text, &wall, (uint16_t)i);
     print_needed(&text, &wall);
     buf_printf(out, "\n# ---- %s: %s\n", principal->name, principal->what);
@@ -192,7 +158,6 @@ static void print_principal(struct buf *out, const struct policy *policy,
     print_unknown(out, &wall);
     buf_free(&text.comments);
     buf_free(&text.words);
-    arena_free(wall.arena);
 }
 
 /* ---- what stays with respgate ---- */
@@ -219,76 +184,84 @@ static void print_rest(struct buf *out, const struct policy *policy)
 
 /* ---- whose lines ---- */
 
+struct principals {
+    struct principal *list;
+    size_t count;
+};
+
 static const char *backend_name(const char *username)
 {
     return username && *username ? username : "default";
 }
 
-/* The [user] sections that run as this backend user. */
-static void principal_users(struct principal *principal, const struct config *config,
-                            struct arena *arena)
+/* The one of this name, made when there is none yet. */
+static struct principal *principal_add(struct principals *all, const struct config *config,
+                                       const char *name, const char *what)
 {
-    principal->users = arena_alloc(arena, (config->user_count + 1) * sizeof(char *));
-    for (size_t i = 0; i < config->user_count; i++) {
-        const struct config_user *user = &config->users[i];
-        const char *runs_as =
-            user->backend_username ? user->backend_username : config->backend.username;
-        if (strcmp(backend_name(runs_as), principal->name) == 0)
-            principal->users[principal->user_count++] = user->name;
-    }
+    for (size_t i = 0; i < all->count; i++)
+        if (strcmp(all->list[i].name, name) == 0)
+            return &all->list[i];
+    struct principal *principal = &all->list[all->count++];
+    *principal = (struct principal){
+        .name = name,
+        .what = what,
+        .control = strcmp(name, backend_name(config->backend.control_username)) == 0,
+    };
+    return principal;
 }
 
-static bool printed_before(const struct config *config, size_t at, const char *clients)
+static void principal_has(struct principal *principal, const struct config *config,
+                          struct arena *arena, const char *user)
 {
-    const char *name = config->users[at].backend_username;
-    if (!name || strcmp(name, clients) == 0)
-        return true;
-    for (size_t i = 0; i < at; i++)
-        if (config->users[i].backend_username &&
-            strcmp(config->users[i].backend_username, name) == 0)
-            return true;
-    return false;
+    if (!principal->users)
+        principal->users = arena_alloc(arena, config->user_count * sizeof(char *));
+    principal->users[principal->user_count++] = user;
+}
+
+static struct principals principals_find(const struct config *config, struct arena *arena)
+{
+    struct principals all = {arena_alloc(arena,
+                                         (config->user_count + 2) * sizeof(struct principal)),
+                             0};
+    const char *clients = backend_name(config->backend.username);
+    bool scripts = config->scripts.mode == SCRIPTS_ACL && config->scripts.username;
+    if (config->user_count == 0 && config->proxy.anonymous != ANONYMOUS_BACKEND)
+        principal_add(
+            &all, config, "default",
+            "clients that do not log in; the same words suit every user others log in as");
+    else
+        principal_add(&all, config, clients, "clients without a backend-username of their own");
+    for (size_t i = 0; i < config->user_count; i++) {
+        const struct config_user *user = &config->users[i];
+        struct principal *principal =
+            principal_add(&all, config, user->backend_username ? user->backend_username : clients,
+                          "a [user] section's backend-username");
+        principal_has(principal, config, arena, user->name);
+    }
+    if (scripts) /* of whomever: a rule for some users may be no rule for this script */
+        principal_add(&all, config, config->scripts.username,
+                      "what scripts call, [scripts] mode = acl")
+            ->user_count = 0;
+    return all;
 }
 
 void policy_acl(const struct policy *policy, const struct config *config,
                 const struct command_table *commands, struct buf *out)
 {
-    struct arena *arena = arena_new();
-    bool own_users = config->user_count || config->proxy.anonymous == ANONYMOUS_BACKEND;
-    const char *clients = own_users ? backend_name(config->backend.username) : "default";
-    const char *control = backend_name(config->backend.control_username);
-    struct principal principal = {
-        .name = clients,
-        .what = own_users ? "clients without a backend-username of their own"
-                          : "clients that do not log in; the same lines suit every user others log "
-                            "in as",
-        .control = strcmp(clients, control) == 0,
-    };
-    buf_text(
-        out,
-        "# What the rules refuse, refused by the store as well (Redis 7 and newer):\n"
-        "#   respgate --print-acl -c FILE | grep -v '^#' | redis-cli\n"
-        "# The lines set commands, keys and channels of a user anew. Its passwords, and whether "
-        "it is\n# on, stay; a new user needs `ACL SETUSER name on >password` too. "
-        "ACL SAVE or CONFIG REWRITE\n# keeps them.\n#\n# With respgate alone stays\n");
+    struct wall wall = {.arena = arena_new(),
+                        .policy = policy,
+                        .config = config,
+                        .commands = commands};
+    struct principals all = principals_find(config, wall.arena);
+    buf_text(out,
+             "# What the rules refuse, refused by the store as well (Redis 7 and newer):\n"
+             "#   respgate --print-acl -c FILE | grep -v '^#' | redis-cli\n"
+             "# as a user that is not named below: these can change no ACLs any more.\n"
+             "# A line sets commands, keys and channels of its user anew. Passwords, and "
+             "whether it is on,\n# stay; a new user needs `ACL SETUSER name on >password` too. "
+             "ACL SAVE or CONFIG REWRITE\n# keeps them.\n#\n# With respgate alone stays\n");
     print_rest(out, policy);
-    principal_users(&principal, config, arena);
-    print_principal(out, policy, config, commands, &principal);
-    for (size_t i = 0; i < config->user_count; i++) {
-        if (printed_before(config, i, clients))
-            continue;
-        principal = (struct principal){
-            .name = config->users[i].backend_username,
-            .what = "a [user] section's backend-username",
-            .control = strcmp(config->users[i].backend_username, control) == 0,
-        };
-        principal_users(&principal, config, arena);
-        print_principal(out, policy, config, commands, &principal);
-    }
-    if (!principal.control && own_users && strcmp(control, clients) != 0)
-        buf_printf(out,
-                   "\n# %s, the control user, needs only: +info +command and the like; it runs "
-                   "nothing of clients.\n",
-                   control);
-    arena_free(arena);
+    for (size_t i = 0; i < all.count; i++)
+        print_principal(out, &wall, &all.list[i]);
+    arena_free(wall.arena);
 }

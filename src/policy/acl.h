@@ -39,8 +39,8 @@ void wall_rest(const struct policy *policy, const struct rule *rule, struct buf 
  * decides for this user. */
 bool wall_rule_plain(const struct wall *wall, const struct rule *rule);
 
-/* Whether a rule makes respgate ask how large a key is (LLEN and kin). */
-bool wall_asks_lengths(const struct wall *wall);
+/* Whether respgate itself sends the command as this user. */
+bool wall_needs(const struct wall *wall, const struct command *command);
 
 /* The patterns of a rule's keys clause that an ACL can hold: those an allow names, those a deny
  * leaves out ("*, !t1:*"). NULL-terminated. */

@@ -181,16 +181,6 @@ bool wall_rule_plain(const struct wall *wall, const struct rule *rule)
            !rule_has(rule, CLAUSE_KEYS) && !rule_has_others(rule);
 }
 
-bool wall_asks_lengths(const struct wall *wall)
-{
-    for (size_t i = 0; i < wall->policy->rule_count; i++)
-        for (enum clause_id id = 0; id < CLAUSE_COUNT; id++)
-            if (strcmp(clause_types[id].name, "unbounded") == 0 &&
-                rule_has(&wall->policy->rules[i], id))
-                return true;
-    return false;
-}
-
 static bool others_shut(const struct wall *wall)
 {
     for (size_t i = 0; i < wall->policy->rule_count; i++) {

@@ -99,6 +99,19 @@ static void test_keys_a_deny_leaves_become_a_selector(void **state)
     EXPECT("+@all -get (~t1:* &* +get)\n");
 }
 
+static void test_scripts_have_a_line_of_their_own(void **state)
+{
+    s.config.scripts.mode = SCRIPTS_ACL;
+    s.config.scripts.username = "lua";
+    s.config.backend.control_username = "lua";
+    s.config.scripts.kill = true;
+    setup_rule(&s, "some", "commands = get; users = app; action = deny");
+    setup_rule(&s, "no", "commands = flushall, script|kill, info; action = deny");
+    EXPECT("\n" ROOT "+@all -flushall -info -script|kill\n",
+           "\nACL SETUSER lua clearselectors resetkeys ~* resetchannels &* +@all -flushall -info "
+           "-script|kill +info +script|kill\n");
+}
+
 static void test_patterns_a_selector_cannot_hold_open(void **state)
 {
     setup_rule(&s, "mine", "commands = get; keys = t(1):*; action = allow");
@@ -119,6 +132,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_deny_of_all_is_a_list_of_the_rest, before, after),
         cmocka_unit_test_setup_teardown(test_keys_of_an_allow_become_a_selector, before, after),
         cmocka_unit_test_setup_teardown(test_keys_a_deny_leaves_become_a_selector, before, after),
+        cmocka_unit_test_setup_teardown(test_scripts_have_a_line_of_their_own, before, after),
         cmocka_unit_test_setup_teardown(test_patterns_a_selector_cannot_hold_open, before, after),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
