@@ -379,10 +379,6 @@ bool policy_ask(const struct policy *policy, const struct question *question, si
 
 /* ---- the clause ---- */
 
-struct unbounded {
-    uint64_t max; /* elements that are few enough; OPEN: any number the arguments tell */
-};
-
 bool unbounded_possible(const struct command *command)
 {
     return bound_of(command->name) != 0;
@@ -390,27 +386,30 @@ bool unbounded_possible(const struct command *command)
 
 const void *unbounded_compile(struct compiler *compiler, const struct config_rule *rule)
 {
-    struct unbounded *unbounded = arena_alloc(compiler->arena, sizeof(*unbounded));
-    unbounded->max = rule->min_elements ? rule->min_elements : OPEN - 1;
-    return unbounded;
+    uint64_t *few = arena_alloc(compiler->arena, sizeof(*few)); /* 0: any number that is told */
+    *few = rule->min_elements;
+    return few;
 }
 
 bool unbounded_test(const void *data, struct asking *asking)
 {
-    const struct unbounded *unbounded = data;
+    const uint64_t few = *(const uint64_t *)data;
     const struct question *question = asking->question;
     const struct form *form = &forms[asking->row->bound];
     if (!form->bound)
         return false;
-    bool asked = question->asked == ELEMENTS_ASKED;
-    uint64_t bound = form->bound(form, question, asked ? question->elements : -1);
-    if (bound != OPEN || unbounded->max == OPEN - 1 || !form->ask)
-        return bound > unbounded->max;
+    uint64_t bound = form->bound(form, question, -1);
+    if (bound != OPEN)
+        return few && bound > few;
+    if (!few || !form->ask)
+        return true;
+    if (question->asked == ELEMENTS_ASKED && question->elements >= 0)
+        return form->bound(form, question, question->elements) > few;
     size_t needed = asks_needed(form, question);
     if (question->asked == ELEMENTS_MAY_ASK && needed > 0 && needed <= POLICY_ASKS_MAX) {
         asking->ask = true;
         return true;
     }
-    asking->blind = asked && question->elements < 0;
+    asking->blind = question->asked == ELEMENTS_ASKED;
     return unknown_holds(asking);
 }

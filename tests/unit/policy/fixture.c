@@ -167,6 +167,9 @@ void asked_parse(struct asked *asked, const struct setup *setup, const char *req
     *question = (struct question){.argv = asked->argv,
                                   .keys = asked->keys,
                                   .db = setup->db,
+                                  .pressure = setup->pressure,
+                                  .asked = setup->asked,
+                                  .elements = setup->elements,
                                   .subject = &setup->subject};
     snprintf(asked->text, sizeof(asked->text), "%s", request);
     for (char *save, *word = strtok_r(asked->text, " ", &save); word;

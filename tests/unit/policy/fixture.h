@@ -28,6 +28,9 @@ struct setup {
     const struct command_table *table; /* NULL is the one of table.c */
     struct subject subject;
     int64_t db;
+    enum pressure pressure;
+    enum elements_state asked;
+    int64_t elements;
 };
 void setup_init(struct setup *setup);
 void setup_free(struct setup *setup);

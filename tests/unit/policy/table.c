@@ -7,6 +7,8 @@ static const struct key_spec two_keys[] = {
     {.begin = BEGIN_INDEX, .index = 1, .find = FIND_RANGE, .last = 1, .step = 1}};
 static const struct key_spec all_keys[] = {
     {.begin = BEGIN_INDEX, .index = 1, .find = FIND_RANGE, .last = -1, .step = 1}};
+static const struct key_spec every_second[] = {
+    {.begin = BEGIN_INDEX, .index = 1, .find = FIND_RANGE, .last = -1, .step = 2}};
 static const struct key_spec no_key[] = {{.flags = KEY_NOT_KEY,
                                           .begin = BEGIN_INDEX,
                                           .index = 1,
@@ -56,6 +58,15 @@ static const struct command rows[] = {
     {.name = "ft.lua", .flags = CMD_LEARNED | CMD_NOSCRIPT | CMD_READONLY, .classes = C(READ)},
     {.name = "ft.plain", .flags = CMD_LEARNED, .classes = C(SLOW)},
     {.name = "config|new", .flags = CMD_LEARNED, .classes = C(SLOW), .parent = rows + ROW_CONFIG},
+    {.name = "subscribe", .classes = C(PUBSUB)},
+    {.name = "psubscribe", .classes = C(PUBSUB)},
+    {.name = "lrange", .flags = CMD_READONLY, .classes = C(READ) | C(SLOW), KEYS(one_key)},
+    {.name = "hgetall", .flags = CMD_READONLY, .classes = C(READ) | C(SLOW), KEYS(one_key)},
+    {.name = "sunion", .flags = CMD_READONLY, .classes = C(READ) | C(SLOW), KEYS(all_keys)},
+    {.name = "srandmember", .flags = CMD_READONLY, .classes = C(READ), KEYS(one_key)},
+    {.name = "setex", .flags = CMD_WRITE, .classes = C(WRITE) | C(GROWTH), KEYS(one_key)},
+    {.name = "getex", .flags = CMD_WRITE, .classes = C(WRITE) | C(FAST), KEYS(one_key)},
+    {.name = "mset", .flags = CMD_WRITE, .classes = C(WRITE) | C(GROWTH), KEYS(every_second)},
 };
 
 /* Ids are places; filled in once. */
@@ -127,7 +138,7 @@ size_t command_keys(const struct command *command, const struct str *argv, size_
     for (size_t i = 0; i < command->spec_count; i++) {
         const struct key_spec *spec = &command->specs[i];
         size_t last = spec->last < 0 ? argc - 1 : (size_t)(spec->index + spec->last);
-        for (size_t arg = (size_t)spec->index; arg <= last && arg < argc; arg++)
+        for (size_t arg = (size_t)spec->index; arg <= last && arg < argc; arg += (size_t)spec->step)
             refs[count++] = (struct key_ref){(uint32_t)arg, spec->flags};
     }
     *unknown = strcmp(command->name, "sort") == 0 && has_argument(argv, argc, "by");

@@ -4,7 +4,7 @@
  *
  * The seed is fixed, so a failure repeats; RESPGATE_SEED and RESPGATE_ROUNDS change the run.
  */
-#include "fixture.h"
+#include "reference.h"
 
 /* ---- random things ------------------------------------------------------------------------ */
 
@@ -31,6 +31,8 @@ static const char *const keys_pool[] = {
 static const char *const db_pool[] = {"0", "1", "2"};
 static const char *const users_pool[] = {"app", "cron"};
 static const char *const from_pool[] = {"10.0.0.0/8", "10.0.0.7", "unix", "::/0", "192.168.0.0/16"};
+static const char *const channels_pool[] = {"n",   "n*",   "a*",   "*b",  "n?",
+                                            "!nb", "!n*a", "[na]", "!a*", "?x*"};
 static const char *const key_pool[] = {"a",  "b",   "c",  "aa",         "ab", "ba",
                                        "bb", "abc", "cb", "{respgate}", "abb"};
 
@@ -45,6 +47,29 @@ static void list_random(struct buf *out, const char *name, const char *const *po
 }
 #define LIST_RANDOM(out, name, pool, likely) list_random(out, name, pool, ARRAY_LEN(pool), likely)
 
+static void number_random(struct buf *out, const char *name, const char *const *pool, size_t count)
+{
+    if (pick(12) == 0)
+        buf_printf(out, "%s = %s; ", name, pool[pick(count)]);
+}
+
+/* What a rule asks of the size of a command, of its answer and of times. */
+static void clauses_random(struct buf *out)
+{
+    static const char *const few[] = {"1", "2", "3"}, *const bytes[] = {"4", "8", "12", "20"},
+                             *const times[] = {"1", "1000", "50000", "9000000000"},
+                             *const levels[] = {"normal", "high", "critical"};
+    number_random(out, "min-keys", few, ARRAY_LEN(few));
+    number_random(out, "min-args", few, ARRAY_LEN(few));
+    number_random(out, "min-bytes", bytes, ARRAY_LEN(bytes));
+    number_random(out, "max-ttl", times, ARRAY_LEN(times));
+    number_random(out, "when", levels, ARRAY_LEN(levels));
+    if (pick(12) == 0)
+        buf_text(out, "without-ttl = yes; ");
+    if (pick(6) == 0)
+        buf_text(out, pick(3) ? "unbounded = yes; min-elements = 4; " : "unbounded = yes; ");
+}
+
 static void rule_random(struct setup *setup)
 {
     static const char *const actions[] = {"deny", "allow"};
@@ -55,6 +80,8 @@ static void rule_random(struct setup *setup)
     LIST_RANDOM(&options, "db", db_pool, 2);
     LIST_RANDOM(&options, "users", users_pool, 2);
     LIST_RANDOM(&options, "from", from_pool, 2);
+    LIST_RANDOM(&options, "channels", channels_pool, 2);
+    clauses_random(&options);
     buf_printf(&options, "action = %s; mode = %s", PICK(actions), PICK(modes));
     setup_rule(setup, arena_printf(setup->arena, "r%zu", setup->config.rule_count),
                arena_str(setup->arena, buf_view(&options)));
@@ -64,18 +91,62 @@ static void rule_random(struct setup *setup)
 static const char *request_random(struct arena *arena)
 {
     static const char *const plain[] = {
-        "flushall",    "config",     "config get x", "config set x y",
-        "config new",  "ping",       "publish n m",  "publish __keyspace@0__:a x",
-        "ft.search i", "ft.plain",   "ft.admin",     "ft.lua",
-        "client",      "swapdb 0 1", "swapdb 2 1",   "swapdb 3 x",
-        "select 1",    "select 2",   "select",       "swapdb 0",
+        "flushall",         "config",         "config get x",  "config set x y",
+        "config new",       "ping",           "publish n m",   "publish __keyspace@0__:a x",
+        "ft.search i",      "ft.plain",       "ft.admin",      "ft.lua",
+        "client",           "swapdb 0 1",     "swapdb 2 1",    "swapdb 3 x",
+        "select 1",         "select 2",       "select",        "swapdb 0",
+        "publish a m",      "publish nb",     "subscribe n",   "subscribe nb a x",
+        "publish b x",      "psubscribe n*",  "psubscribe *",  "psubscribe ?b a",
+        "psubscribe [ab]*", "psubscribe n*a", "psubscribe x*", "psubscribe n[^b]",
     };
     static const char *const forms[] = {
-        "get %s",           "set %s v",     "del %s %s %s",    "rename %s %s",
-        "expire %s 1",      "expire %s -1", "sort %s",         "sort %s by w_*",
-        "sort %s store %s", "copy %s %s",   "copy %s %s db 1", "copy %s %s DB 2 replace",
-        "move %s 1",        "move %s x",    "ft.add %s",       "ft.risky %s",
-        "spublish %s m",    "del %s %s",    "copy %s %s db",   "copy %s %s db 0 db 2",
+        "get %s",
+        "set %s v",
+        "del %s %s %s",
+        "rename %s %s",
+        "expire %s 1",
+        "expire %s -1",
+        "sort %s",
+        "sort %s by w_*",
+        "sort %s store %s",
+        "copy %s %s",
+        "copy %s %s db 1",
+        "copy %s %s DB 2 replace",
+        "move %s 1",
+        "move %s x",
+        "ft.add %s",
+        "ft.risky %s",
+        "spublish %s m",
+        "del %s %s",
+        "copy %s %s db",
+        "copy %s %s db 0 db 2",
+        "set %s v ex 50",
+        "set %s v PX 51000 NX",
+        "set %s v keepttl",
+        "set %s v ex",
+        "set %s v ex what",
+        "set %s v bogus",
+        "setex %s 60 v",
+        "getex %s persist",
+        "getex %s",
+        "getex %s ex 2",
+        "mset %s v",
+        "expire %s 99999999999999999999",
+        "lrange %s 0 -1",
+        "lrange %s 0 3",
+        "lrange %s -4 9",
+        "lrange %s -9 -3",
+        "lrange %s 2 -2",
+        "lrange %s 7 3",
+        "lrange %s -2 20",
+        "lrange %s 0 9",
+        "hgetall %s",
+        "sunion %s %s",
+        "srandmember %s -7",
+        "srandmember %s 3",
+        "expire %s 60",
+        "expire %s 9223372036854775807",
     };
     if (pick(3) == 0)
         return PICK(plain);
@@ -97,6 +168,9 @@ static void subject_random(struct setup *setup)
     setup->subject.address = PICK(addresses);
     setup->subject.user = str_of(PICK(users));
     setup->db = (int64_t)pick(3);
+    setup->pressure = (enum pressure)pick(3);
+    setup->asked = (enum elements_state)pick(3);
+    setup->elements = (int64_t)pick(9) - 1;
 }
 
 /* ---- the reference ------------------------------------------------------------------------ */
@@ -259,11 +333,16 @@ static void ref_judge(const struct setup *setup, const struct question *q, struc
     bool closed = ref_learned_closed(setup, q);
     for (size_t i = 0; i < setup->config.rule_count; i++) {
         const struct config_rule *rule = &setup->rules[i];
+        bool ask;
         if (rule->mode == RULE_OFF || !ref_commands(rule, q) || !ref_keys(rule, q) ||
-            !ref_db(rule, q) || !ref_who(rule, q))
+            !ref_db(rule, q) || !ref_who(rule, q) || !ref_clauses(rule, q, &ask))
             continue;
         if (closed && rule->action == ACTION_ALLOW && !ref_named(rule, q))
             continue;
+        if (ask) {
+            *out = (struct verdict){.kind = VERDICT_ASK, .rule = (uint16_t)i};
+            return;
+        }
         if (rule->mode == RULE_ENFORCE && !setup->config.proxy.observe) {
             out->kind = rule->action == ACTION_ALLOW ? VERDICT_ALLOW : VERDICT_DENY;
             out->rule = (uint16_t)i;
@@ -288,16 +367,23 @@ static void rules_print(const struct setup *setup, const char *request)
 {
     for (size_t i = 0; i < setup->config.rule_count; i++) {
         const struct config_rule *rule = &setup->rules[i];
-        const struct text_list *lists[] = {&rule->commands, &rule->keys, &rule->db, &rule->users,
-                                           &rule->from};
+        const struct text_list *lists[] = {&rule->commands, &rule->keys, &rule->db,
+                                           &rule->users,    &rule->from, &rule->channels};
         fprintf(stderr, "rule %zu %s mode %d:", i, rule->action == ACTION_ALLOW ? "allow" : "deny",
                 (int)rule->mode);
         for (size_t l = 0; l < ARRAY_LEN(lists); l++, fputs(" |", stderr))
             for (size_t j = 0; j < lists[l]->count; j++)
                 fprintf(stderr, " %s", lists[l]->items[j].ptr);
-        fputc('\n', stderr);
+        fprintf(stderr,
+                " args %d keys %d bytes %d max-ttl %lld without %d unbounded %d elements %d "
+                "when %d\n",
+                (int)rule->min_args, (int)rule->min_keys, (int)rule->min_bytes,
+                (long long)rule->max_ttl, rule->without_ttl, rule->unbounded,
+                (int)rule->min_elements, (int)rule->when);
     }
-    fprintf(stderr, "db %d user %s: %s\n", (int)setup->db, setup->subject.user.ptr, request);
+    fprintf(stderr, "db %d user %s pressure %d asked %d elements %d: %s\n", (int)setup->db,
+            setup->subject.user.ptr, (int)setup->pressure, (int)setup->asked, (int)setup->elements,
+            request);
 }
 
 static void compare(const struct setup *setup, const char *request)
