@@ -150,7 +150,14 @@ struct config {
         const char *file;
         const char *audit_file; /* NULL: none */
         enum key_names key_names;
+        uint64_t slow; /* ms; 0: none */
     } log;
+
+    struct {
+        const char *delimiter; /* one character */
+        uint64_t depth, max;
+        struct text_list declare;
+    } prefixes;
 
     struct {
         size_t url_count;

@@ -1,6 +1,8 @@
 /* check.c - what no option can tell alone: contradictions, and changes a reload cannot make. */
 #include "option.h"
 
+enum { PREFIX_DECLARED_MAX = 256, PREFIXES_DECLARED_MAX = 10000 };
+
 struct where option_where(const struct config *config, enum section_id section, const char *key)
 {
     const struct option *option = option_find(section, str_of(key));
@@ -246,9 +248,28 @@ static void check_pressure(const struct config *config, struct problems *problem
     check_levels(config, problems);
 }
 
+/* ---- prefixes ---- */
+
+static void check_prefixes(const struct config *config, struct problems *problems)
+{
+    const char *delimiter = config->prefixes.delimiter;
+    if (!delimiter || strlen(delimiter) != 1 || *delimiter < '!' || *delimiter > '~' ||
+        strchr("*{}", *delimiter))
+        problem_error(problems, option_where(config, SECTION_PREFIXES, "delimiter"),
+                      "'delimiter' is one printable character, not *, { or }");
+    for (size_t i = 0; i < config->prefixes.declare.count; i++)
+        if (config->prefixes.declare.items[i].len > PREFIX_DECLARED_MAX)
+            problem_error(problems, config->prefixes.declare.where[i],
+                          "declare: a prefix is at most %d bytes", PREFIX_DECLARED_MAX);
+    if (config->prefixes.declare.count > PREFIXES_DECLARED_MAX)
+        problem_error(problems, option_where(config, SECTION_PREFIXES, "declare"),
+                      "declare: at most %d prefixes", PREFIXES_DECLARED_MAX);
+}
+
 void config_check(const struct config *config, struct problems *problems)
 {
     check_scripts(config, problems);
+    check_prefixes(config, problems);
     check_orders(config, problems);
     check_listeners(config, problems);
     check_client_tls(config, problems);

@@ -19,6 +19,7 @@ const struct section_kind section_kinds[SECTION_COUNT] = {
 #define STRUCT_USER     struct config_user
 #define STRUCT_RULE     struct config_rule
 #define STRUCT_PRESSURE struct config
+#define STRUCT_PREFIXES struct config
 
 /* The type column: syntax, range and second field. Numbers stay below 2^53 so that every JSON
  * reader can show them; the longest duration is ten years. */

@@ -215,6 +215,7 @@ def test_every_row_is_used(table, prefix):
 # How the layers above config reach the struct a section fills.
 OWNERS = {
     "PROXY": r"", "ADMIN": r"", "LOG": r"", "SCRIPTS": r"", "BACKEND": r"", "PRESSURE": r"",
+    "PREFIXES": r"",
     "USER": r"\b(?:user|users\[\w+\])(?:->|\.)",
     "RULE": r"(?:\b(?:source|rules\[\w+\])(?:->|\.)|\bFIELD\(\w+, )",
 }
