@@ -118,6 +118,7 @@ void journal_free(struct journal *journal);
 
 /* One thread's event loop. A turn: timers, then the poll with all its callbacks, then every
  * connection that was given something to write is written once. */
+enum { LOOP_TURNS = 1024 };
 struct loop {
     uv_loop_t uv;
     uv_prepare_t prepare;
@@ -133,7 +134,24 @@ struct loop {
     uv_timer_t alarm;
     void (*alarmed)(struct loop *loop); /* loop_wake */
     uint64_t alarm_at;                  /* loop ms; 0: not set */
+    /* Two readings of the clock a turn, and none in a turn that asks for none: what came in a turn
+     * had been waiting since it began, and what it wrote left when it ended. */
+    uint64_t turn_us;               /* when this turn began to serve; 0: nobody has asked yet */
+    uint32_t turn;                  /* its number */
+    uint32_t turn_ends[LOOP_TURNS]; /* us, the lower 32 bits, of the last turns by number */
+    void (*turn_over)(struct loop *loop, uint64_t end_us); /* may be NULL; for timed turns */
 };
+static inline uint64_t loop_us(struct loop *loop)
+{
+    if (unlikely(!loop->turn_us))
+        loop->turn_us = clock_ns() / 1000;
+    return loop->turn_us;
+}
+/* When that turn ended, the lower 32 bits; too long ago: `otherwise`. */
+static inline uint32_t loop_turn_end(const struct loop *loop, uint32_t turn, uint32_t otherwise)
+{
+    return loop->turn - turn < LOOP_TURNS ? loop->turn_ends[turn % LOOP_TURNS] : otherwise;
+}
 enum { LOOP_TICK_MS = 50 };
 
 void loop_init(struct loop *loop, void (*tick)(struct loop *loop));

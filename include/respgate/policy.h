@@ -200,6 +200,12 @@ bool key_patterns_match(const struct key_patterns *patterns, struct str key);
 void policy_acl(const struct policy *policy, const struct config *config,
                 const struct command_table *commands, struct buf *out);
 
+/* What a request does to the time to live of the keys it writes. */
+enum expiry_effect { EXPIRY_UNTOUCHED, EXPIRY_GIVEN, EXPIRY_REMOVED };
+bool policy_may_expire(const struct command *command); /* only then policy_expiry() can be asked */
+enum expiry_effect policy_expiry(const struct command *command, const struct str *argv,
+                                 size_t argc);
+
 /* "10.0.0.0/8", "2001:db8::/32", "unix", an address alone. IPv4-mapped IPv6 becomes IPv4. */
 struct network {
     bool is_unix;

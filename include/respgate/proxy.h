@@ -70,6 +70,7 @@ struct snapshot {
     struct tls_context *backend_tls; /* NULL: plain */
     struct pressure_plan *pressure;
     uint8_t *traits;  /* by command id */
+    uint8_t *counting; /* by command id: how its keys count (count_keys.c) */
     uint8_t *session; /* by command id: row of the session table, 0 none */
 };
 /* Takes over a reference to config. NULL with problems when something does not fit. */
@@ -118,6 +119,21 @@ enum req_kind {
 };
 enum req_state { REQ_LOCAL, REQ_PARKED, REQ_SENT, REQ_DONE };
 
+/* One key of a request, to be counted with its reply (count_keys.c). */
+struct key_mark {
+    struct prefix_ref ref;
+    uint32_t bytes;
+    uint8_t what;
+};
+enum {
+    MARK_READ = 1,
+    MARK_WRITE = 2,
+    MARK_DELETE = 4,
+    MARK_USES = 7, /* one of these three */
+    MARK_EXPIRY = 8,
+    MARK_WITHOUT_TTL = 16,
+};
+
 struct req {
     struct req *next_client; /* the client's queue, in the order of its requests */
     struct req *next_link;   /* the link's queue, or the pool's parked ones */
@@ -138,7 +154,13 @@ struct req {
     bool begun;      /* part of its reply has left for the client */
     uint16_t command;
     uint8_t kind, state, traits;
-    bool mute; /* CLIENT REPLY OFF or SKIP: nothing reaches the client */
+    bool mute;                       /* CLIENT REPLY OFF or SKIP: nothing reaches the client */
+    uint8_t key_arg;                 /* argument that is its first key; 0: none */
+    uint32_t arrived;                /* us, lower 32 bits: the turn it was read in began */
+    uint32_t turn;                   /* of the loop, in which it was sent */
+    uint32_t mark_count;             /* of keys, */
+    struct key_mark *marks;          /* here when they are more than: */
+    struct key_mark inline_marks[2]; /* last: only what is counted is ever set */
 };
 enum { TRACKING_OFF, TRACKING_ON };
 struct req *req_new(struct worker *worker);
@@ -210,6 +232,7 @@ struct call {
     bool script_judged;    /* every call of its script was; */
     uint64_t more_classes; /* and this is what they are of */
     uint64_t wants;        /* FCALL: the functions_clock its list of functions must have */
+    uint32_t arrived;      /* us, as in req */
     int phase;             /* for session handlers that wait and are called again */
 };
 
@@ -226,6 +249,8 @@ struct transaction {
     bool aborted;        /* EXEC must answer EXECABORT */
     bool functions;      /* a command that changes functions was queued */
     bool lost;           /* its link died, or there was none */
+    struct key_mark *marks; /* of the commands queued: they count when EXEC succeeds */
+    size_t mark_count, mark_room;
 };
 
 struct client {
@@ -252,6 +277,12 @@ struct client {
     struct call call;
     uint64_t active; /* loop ms of its last byte */
     uint64_t requests, denied, bytes_in;
+    uint64_t requests_counted, denied_counted; /* of these, for its user */
+    struct prefix_writer writer;               /* as whom its writes count */
+    struct key_mark *exec_marks;               /* of the transaction whose EXEC is not sent yet */
+    size_t exec_mark_count;
+    uint64_t slow;          /* id of a slow request whose reply it has not taken yet; 0: none */
+    uint32_t slow_since;    /* us */
     uint64_t soft_since;    /* loop ms since when output is above the soft limit */
     uint64_t request_since; /* loop ms when the unfinished request began */
 
@@ -408,6 +439,7 @@ struct worker {
     bool draining, unblocked;
     uint64_t drain_until;
     uint64_t stats[STAT_COUNT];
+    struct counts *counts; /* count.h */
 };
 static inline void count(struct worker *worker, enum stat_id stat)
 {

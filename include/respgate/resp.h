@@ -51,6 +51,9 @@ size_t parser_waiting(const struct parser *parser);
 /* Forgets everything it holds, also an error; large buffers are given back. */
 void parser_reset(struct parser *parser);
 
+/* One argument of an encoded request; len 0 and ptr NULL when there is none. */
+struct str request_argument(struct str bytes, size_t index);
+
 /* ---- replies (scan.c) ---- */
 
 /* Finds where one reply ends, whatever its shape: RESP2 and RESP3, in constant memory. One

@@ -74,6 +74,7 @@ struct prefix_scheme;
 enum { PREFIX_DEPTH_MAX = 16, PREFIX_SEGMENT_MAX = 32 };
 struct prefix_scheme *prefix_scheme_new(char delimiter, unsigned depth, size_t max,
                                         const struct str *declared, size_t count);
+bool prefix_scheme_equal(const struct prefix_scheme *a, const struct prefix_scheme *b);
 void prefix_scheme_free(struct prefix_scheme *scheme);
 /* The prefix by the rules above, a view into the key; len 0: "(none)". */
 struct str prefix_discover(const struct prefix_scheme *scheme, struct str key);
@@ -127,6 +128,69 @@ struct prefix_view {
 /* Calls back for each prefix that has counts. */
 void prefix_each(struct prefix_table *table,
                  void (*visit)(const struct prefix_view *view, void *context), void *context);
+
+/* ---- hot, big, slow (samples.c) ---- */
+
+/* Keys are kept whole up to that many bytes. */
+enum { KEY_KEPT = 256, HOT_KEPT = 128, HOT_SHOWN = 50, BIG_KEPT = 32, SLOW_KEPT = 128 };
+struct kept_key {
+    uint16_t len;
+    char *ptr; /* NULL: not known */
+};
+
+/* The most used of a sample of keys (Space-Saving): counts are of samples. */
+struct hot_keys {
+    uint64_t seed;
+    size_t used;
+    uint64_t hash[HOT_KEPT], total[HOT_KEPT];
+    struct {
+        uint64_t now, before; /* in this minute and in the last one */
+        struct kept_key key;
+    } more[HOT_KEPT];
+};
+void hot_add(struct hot_keys *hot, struct str key);
+void hot_minute(struct hot_keys *hot, bool next); /* a new one began; next: right after the last */
+void hot_clear(struct hot_keys *hot);
+
+/* Who asked, as it is shown: the client may be gone when somebody looks. */
+struct asker {
+    uint64_t client;
+    char address[64], user[32];
+};
+
+/* The largest requests, or replies, of different keys. */
+struct big {
+    struct kept_key key;
+    uint64_t hash, bytes;
+    uint16_t command;
+    int64_t when;
+    struct asker asker;
+};
+struct big_keys {
+    uint64_t floor; /* what is not above it does not get in */
+    size_t used;
+    struct big rows[BIG_KEPT];
+};
+/* The row to be filled in (key and bytes are), or NULL: not large enough. */
+struct big *big_add(struct big_keys *keys, struct str key, uint64_t bytes);
+void big_clear(struct big_keys *keys);
+
+struct slow {
+    struct kept_key key;
+    uint64_t id;
+    uint16_t command;
+    int64_t when;
+    uint32_t queue, backend, output; /* us */
+    char node[16];
+    struct asker asker;
+};
+struct slow_requests {
+    uint64_t count; /* ever; the last of them are kept, at id % SLOW_KEPT */
+    struct slow *rows;
+};
+struct slow *slow_add(struct slow_requests *slow, struct str key);
+struct slow *slow_find(struct slow_requests *slow, uint64_t id); /* NULL: overwritten */
+void slow_clear(struct slow_requests *slow);
 
 /* ---- the report ---- */
 
@@ -230,6 +294,8 @@ struct report_memory {
 
 struct report {
     struct arena *arena;
+    uint32_t *prefix_index; /* while it is filled: rows + 1 by hash of their names */
+    size_t prefix_mask;
     uint64_t at_ns;      /* clock_ns() when it was complete: rates come from two reports */
     int64_t at, started; /* seconds since 1970 */
     const char *version, *config_file;
@@ -239,11 +305,12 @@ struct report {
     int64_t reloaded; /* when it was; 0: none yet */
     bool draining;
     unsigned workers;
-    uint64_t rule_count;
+    uint64_t rule_count, prefixes_max;
     uint64_t clients_max, clients_refused;
     int64_t links_shared, links_pinned, links_max, pinned_max;
     int64_t listen_expiry, backend_expiry; /* of certificates, seconds since 1970; 0 none */
     size_t addresses;                      /* distinct ones among the clients */
+    uint64_t prefix_bytes;                 /* memory of the tables */
     size_t states[8];                      /* clients by state, see report_client.state */
     uint64_t cpu_us;                       /* user and system, of the process */
     uint64_t counters[STAT_COUNT];
@@ -251,7 +318,7 @@ struct report {
     REPORT_LIST(report_client, clients);
     REPORT_LIST(report_node, nodes);
     REPORT_LIST(report_pool, pools);
-    REPORT_LIST(report_prefix, prefixes);
+    REPORT_LIST(report_prefix, prefixes);  /* most writes first */
     REPORT_LIST(report_command, commands); /* those that were called */
     REPORT_LIST(report_rule, rules);       /* in file order, then the built-in ones */
     REPORT_LIST(report_user, users);
@@ -260,6 +327,10 @@ struct report {
     REPORT_LIST(report_slow, slow); /* newest first */
     REPORT_LIST(report_memory, memory);
 };
+/* The row of this name, made when there is none yet. Good until the next call. */
+struct report_prefix *report_prefix_row(struct report *report, struct str name);
+/* When all parts are in: lists in their order, and no more prefixes than prefixes_max. */
+void report_finish(struct report *report);
 struct report *report_new(void);
 void report_free(struct report *report);
 /* One more, zeroed, at the end of a list: struct report_node *node = REPORT_ADD(report, nodes). */

@@ -18,9 +18,23 @@ static void loop_flush(struct loop *loop)
     }
 }
 
+/* Behind each flush, so that the wait for the poll is in no turn. */
+static void loop_turn_over(struct loop *loop)
+{
+    if (!loop->turn_us)
+        return;
+    uint64_t end = clock_ns() / 1000;
+    loop->turn_ends[loop->turn % LOOP_TURNS] = (uint32_t)end;
+    if (loop->turn_over)
+        loop->turn_over(loop, end);
+    loop->turn_us = 0;
+    loop->turn++;
+}
+
 static void loop_before_poll(uv_prepare_t *handle)
 {
     loop_flush(handle->data);
+    loop_turn_over(handle->data);
 }
 
 /* Owners that asked for another turn get exactly one: those that ask again while it runs come
@@ -42,6 +56,7 @@ static void loop_after_poll(uv_check_t *handle)
             conn->ops->readable(conn);
     }
     loop_flush(loop);
+    loop_turn_over(loop);
     if (list_empty(&loop->again))
         uv_idle_stop(&loop->idle);
 }

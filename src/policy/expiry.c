@@ -167,6 +167,23 @@ static struct expiry request_expiry(const struct asking *asking)
     return expiries[row].read(asking->question, expiries[row].unit);
 }
 
+/* ---- for counting ---- */
+
+bool policy_may_expire(const struct command *command)
+{
+    return expiry_of(command->name) != 0;
+}
+
+enum expiry_effect policy_expiry(const struct command *command, const struct str *argv, size_t argc)
+{
+    const struct question question = {.command = command, .argv = argv, .argc = argc};
+    uint8_t row = expiry_of(command->name);
+    struct expiry expiry = expiries[row].read(&question, expiries[row].unit);
+    if (expiry.kind == EXPIRY_SET)
+        return EXPIRY_GIVEN;
+    return expiry.cleared ? EXPIRY_REMOVED : EXPIRY_UNTOUCHED;
+}
+
 /* ---- the clauses ---- */
 
 bool without_ttl_possible(const struct command *command)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "client_private.h"
+#include "count.h"
 #include "stages.h"
 
 /* ---- replies ---- */
@@ -107,6 +108,7 @@ void client_answer_req(struct client *client, struct req *req, const char *error
     if (client->queue.tail == req)
         client->queue.tail = stand_in;
     bool begun = req->begun;
+    req_failed(client->worker, req);
     kind_lost(client, req);
     req->client = NULL;
     req->next_client = NULL;
@@ -126,6 +128,8 @@ void client_reply(struct client *client, const struct buf *reply)
     if (client->state == CLIENT_CLOSED)
         return;
     count(client->worker, STAT_REQUESTS_LOCAL);
+    if (reply->len && reply->ptr[0] == '-')
+        call_failed(client);
     if (!client->queue.head) {
         if (!mute)
             conn_write_copy(&client->conn, reply->ptr, reply->len);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "count.h"
 #include "stages.h"
 
 enum {
@@ -39,6 +40,7 @@ bool auth_unknown(struct client *client)
 
 void client_set_identity(struct client *client, struct identity *identity, const char *user)
 {
+    user_count(client);
     struct identity *old = client->identity;
     client->identity = identity_hold(identity);
     identity_drop(old);

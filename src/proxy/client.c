@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "client_private.h"
+#include "count.h"
 #include "stages.h"
 
 const char *client_who(const struct client *client)
@@ -148,6 +149,9 @@ void client_close(struct client *client, enum reason reason)
     shares_leave(client);
     spans_clear(&client->held);
     client_parser_back(client);
+    user_count(client);
+    free(client->exec_marks);
+    client->exec_marks = NULL;
     pool_join(client, NULL);
     auth_forget(client);
     __atomic_fetch_sub(&worker->client_count, 1, __ATOMIC_RELAXED);

@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "count.h"
 #include "health.h"
-#include "links.h"
 #include "stages.h"
 
 enum { LOG_REFUSALS_MAX = 20 }; /* lines a second and worker: a flood must not fill the disk */
@@ -65,11 +65,13 @@ enum judged judge_question(struct client *client, struct call *call,
     call->exempt = verdict.exempt;
     for (unsigned i = 0; i < verdict.observed_count; i++) {
         count(worker, STAT_REQUESTS_OBSERVED);
+        stats_rule(worker, verdict.observed[i], STATS_RULE_OBSERVED);
         audit_request(client, call, question->db, verdict.observed[i], "deny", true);
         if (may_log(worker))
             log_info(client_who(client), "observe: rule '%s' would refuse '%s'",
                      policy_rule_name(policy, verdict.observed[i]), call->command->name);
     }
+    stats_rule(worker, verdict.rule, STATS_RULE_HITS);
     switch (verdict.kind) {
     case VERDICT_ALLOW: return JUDGED_ALLOWED;
     case VERDICT_ASK: return JUDGED_ASK;
@@ -82,6 +84,8 @@ enum judged judge_question(struct client *client, struct call *call,
     count(worker, STAT_REQUESTS_DENIED);
     audit_request(client, call, question->db, verdict.rule, "deny", false);
     client->denied++;
+    stats_rule(worker, verdict.rule, STATS_RULE_DENIED);
+    count_refused(worker, question, PREFIX_DENIED);
     policy_refusal(policy, question, &verdict, out);
     if (may_log(worker))
         log_notice(client_who(client), "denied '%s' by rule '%s'", call->command->name,

@@ -46,6 +46,8 @@ void link_send(struct link *link, struct req *req)
     req->state = REQ_SENT;
     if (req->kind == REQ_MONITOR)
         link->monitor = true; /* from here on only a close makes it quiet again */
+    loop_us(link->conn.loop); /* so that this turn's end is known */
+    req->turn = link->conn.loop->turn;
     req->offset = link->queued;
     req->since = loop_now(link->conn.loop);
     link->queued += req->bytes.len;
@@ -168,6 +170,7 @@ static void link_parse(struct link *link, struct chunk *rx, const char *ptr, siz
             link_close(link, REASON_GARBAGE, NULL);
             return;
         }
+        link->frame_bytes += used;
         reply_bytes(link, rx, ptr, used, status == SCAN_END);
         if (status == SCAN_END && link->state != LINK_CLOSED)
             reply_end(link);
@@ -284,6 +287,7 @@ struct link *link_dial(struct pool *pool, enum link_role role)
     list_append(&pool->links, &link->entry);
     __atomic_fetch_add(&worker->proxy->links[role], 1, __ATOMIC_RELAXED);
     count(worker, STAT_LINKS_DIALED);
+    pool->node->counts.dials++;
     struct dial_target target = {
         .host = address->host,
         .port = address->port,

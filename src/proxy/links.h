@@ -27,6 +27,11 @@ struct link_class {
     uint64_t unused; /* loop ms since when no client uses it */
 };
 
+struct node_counts {
+    uint64_t requests, errors, redirects, dials, dial_failures;
+    struct histogram latency; /* us, from sent to the reply */
+};
+
 struct node {
     struct worker *worker;
     struct list entry; /* of worker->nodes */
@@ -48,6 +53,7 @@ struct node {
     int db_limit;       /* the backend has refused this db: no dial for it or those above */
     struct link *spare; /* connected, but its login was refused: good for the next try */
     char server[32], version[32]; /* from HELLO; "" before the first login */
+    struct node_counts counts;
 };
 
 /* One class of links at one node: same identity, RESP version and db, so that replies pass
@@ -143,11 +149,12 @@ struct link {
     struct req_queue sent;
     struct req *expire; /* first of `sent` whose request-timeout may still come */
     struct scan scan;
-    struct span carry;   /* the beginning of a reply too short to be told what it is */
-    uint64_t queued;     /* bytes ever given to conn */
-    uint64_t since;      /* loop ms: dialled, then when it became idle */
-    uint64_t heard;      /* loop ms of the last byte from the backend */
-    uint32_t subscribed; /* confirmed subscriptions: from then on pushes may come */
+    struct span carry;    /* the beginning of a reply too short to be told what it is */
+    uint64_t frame_bytes; /* of the reply now passing */
+    uint64_t queued;      /* bytes ever given to conn */
+    uint64_t since;       /* loop ms: dialled, then when it became idle */
+    uint64_t heard;       /* loop ms of the last byte from the backend */
+    uint32_t subscribed;  /* confirmed subscriptions: from then on pushes may come */
     uint8_t role, state, frame;
     uint8_t login_steps;         /* replies of the login still to come */
     bool dirty;                  /* state a client left on it: needs a reset before anyone else */

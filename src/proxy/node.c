@@ -26,6 +26,7 @@ void node_failed(struct node *node, const char *reason)
     if (delay > BACKOFF_MAX_MS)
         delay = BACKOFF_MAX_MS;
     node->failures++;
+    node->counts.dial_failures++;
     node->retry_at = loop_now(&node->worker->loop) + delay / 2 + random_below((uint32_t)delay);
     if (node->ready_links == 0 && (node->is_up || node->failures == 1)) {
         log_error(NULL, "backend %s (%s) is unavailable: %s (worker %u)", node->name,
@@ -130,6 +131,7 @@ void node_free(struct node *node)
     list_each_safe (it, &node->pools)
         pool_free(CONTAINER(it, struct pool, node_entry));
     list_remove(&node->entry);
+    histogram_clear(&node->counts.latency);
     free(node->by_class);
     free(node->address.host);
     free(node->address.path);

@@ -12,6 +12,7 @@
  */
 #include <stdio.h>
 
+#include "count.h"
 #include "respgate/pressure.h"
 #include "stages.h"
 
@@ -174,6 +175,7 @@ static enum step dispatch(struct client *client, struct call *call)
     req->aux = call->aux;
     req->mute = client->reply_off || client->skip_this;
     req->size = call->request.bytes.len;
+    call_count(client, call, req);
     req->bytes = call->request.bytes;
     call->request.bytes = (struct span){0};
     charge_move(&req->charges, &call->charges);
@@ -225,15 +227,21 @@ static void call_freshen(struct client *client, struct call *call)
         client->watched_keys -= call->request.argc - 1;
     struct request request = call->request;
     charge_land(&call->charges);
-    *call = (struct call){.request = request, .active = true, .shaped = call->shaped};
+    *call = (struct call){.request = request,
+                          .active = true,
+                          .shaped = call->shaped,
+                          .arrived = call->arrived};
 }
 
 enum step pipeline_run(struct client *client)
 {
     struct call *call = &client->call;
     enum step step;
-    if (unlikely(call->stage))
+    if (unlikely(call->stage)) {
         call_freshen(client, call);
+        if (call->command)
+            call_keys(client->worker, call); /* others have used the scratch */
+    }
     switch (call->stage) {
         STAGE(0, classify);
         STAGE(1, admit);

@@ -5,6 +5,7 @@
  *                else into the req until it is; dropped when the client left
  *   reply_end    the req leaves the link's queue; what its kind means for the client happens
  */
+#include "count.h"
 #include "stages.h"
 
 /* A reply up to this size is handed on whole or not at all: if the link dies in its middle the
@@ -19,6 +20,7 @@ static struct worker *link_worker(const struct link *link)
 void reply_begin(struct link *link, const char *ptr, size_t len)
 {
     struct req *req = link->sent.head;
+    link->frame_bytes = 0;
     link->frame_error = *ptr == '-';
     link->frame_nil = *ptr == '_' || (len >= 3 && ptr[1] == '-' && *ptr == '*');
     if (link_may_push(link, *ptr))
@@ -172,6 +174,7 @@ void reply_end(struct link *link)
         return;
     }
     req->state = REQ_DONE;
+    reply_count(link, client, req);
     span_drop(&req->bytes);
     kind_done(link, client, req);
     if (client->queue.head == req)

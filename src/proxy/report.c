@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "links.h"
+#include "count.h"
 
 struct report_mail {
     struct mail mail;
@@ -156,6 +156,12 @@ static void report_one_node(struct report *report, const struct node *node)
     row->up += node->is_up;
     row->breaker_open |= node->breaker_open;
     row->parked_bytes += node->parked_bytes;
+    row->requests += node->counts.requests;
+    row->errors += node->counts.errors;
+    row->redirects += node->counts.redirects;
+    row->dials += node->counts.dials;
+    row->dial_failures += node->counts.dial_failures;
+    histogram_merge(&row->latency, &node->counts.latency);
     if (node->server[0] && !row->server[0]) {
         row->server = report_text(report, node->server);
         row->version = report_text(report, node->version);
@@ -168,25 +174,20 @@ static void report_one_node(struct report *report, const struct node *node)
 
 static void report_worker(struct report *report, struct worker *worker)
 {
+    counts_settle(worker);
     for (int stat = 0; stat < STAT_COUNT; stat++)
         report->counters[stat] += worker->stats[stat];
     report_clients(report, worker);
     list_each (it, &worker->nodes)
         report_one_node(report, CONTAINER(it, struct node, entry));
+    report_counts(report, worker);
 }
 
 /* ---- the process' part ---- */
 
-static void report_rules(struct report *report, const struct config *config)
+static void one_more(void *context, struct str key, int64_t count)
 {
-    static const char *const modes[] = {
-        [RULE_ENFORCE] = "enforce", [RULE_OBSERVE] = "observe", [RULE_OFF] = "off"};
-    for (size_t i = 0; i < config->rule_count; i++) {
-        struct report_rule *rule = REPORT_ADD(report, rules);
-        rule->name = report_text(report, config->rules[i].name);
-        rule->action = "";
-        rule->mode = modes[config->rules[i].mode];
-    }
+    ++*(size_t *)context;
 }
 
 static void report_process(struct report *report, const struct proxy *proxy)
@@ -206,6 +207,8 @@ static void report_process(struct report *report, const struct proxy *proxy)
     report->draining = proxy->draining;
     report->workers = proxy->worker_count;
     report->rule_count = config->rule_count;
+    report->prefixes_max = config->prefixes.max + config->prefixes.declare.count;
+    tally_each(proxy->addresses, one_more, &report->addresses);
     report->clients_max = config->proxy.max_clients;
     report->clients_refused = proxy->refused;
     report->links_shared = __atomic_load_n(&proxy->links[LINK_SHARED], __ATOMIC_RELAXED);
@@ -218,7 +221,6 @@ static void report_process(struct report *report, const struct proxy *proxy)
         report->backend_expiry = tls_context_expiry(snapshot->backend_tls);
     report->cpu_us = (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 +
                      (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
-    report_rules(report, config);
 }
 
 static uint64_t resident_bytes(void)
@@ -241,6 +243,7 @@ static void report_memory(struct report *report)
 {
     add_memory(report, "resident", resident_bytes());
     add_memory(report, "buffers", chunk_total());
+    add_memory(report, "prefixes", report->prefix_bytes);
     add_memory(report, "clients", report->clients_count * sizeof(struct client));
 }
 
@@ -258,6 +261,7 @@ static void report_home(struct loop *loop, struct mail *mail)
     struct report_mail came = *letter;
     (void)loop;
     letter_free(letter);
+    report_finish(came.report);
     report_memory(came.report);
     came.report->at_ns = clock_ns();
     came.report->at = clock_wall();

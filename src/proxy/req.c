@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "respgate/pressure.h"
-#include "respgate/proxy.h"
+#include "count.h"
 
 struct req *req_new(struct worker *worker)
 {
@@ -11,7 +11,7 @@ struct req *req_new(struct worker *worker)
         return xcalloc(1, sizeof(*req));
     worker->free_reqs = req->next_client;
     worker->free_req_count--;
-    memset(req, 0, sizeof(*req));
+    memset(req, 0, offsetof(struct req, inline_marks));
     return req;
 }
 
@@ -20,6 +20,8 @@ void req_free(struct worker *worker, struct req *req)
     span_drop(&req->bytes);
     spans_clear(&req->reply);
     charge_land(&req->charges);
+    if (unlikely(req->marks))
+        marks_free(req);
     if (worker->free_req_count >= REQ_POOL) {
         free(req);
         return;

@@ -1,6 +1,7 @@
 /* snapshot.c - configuration, rules and command facts as one immutable, counted thing. */
 #include <stdlib.h>
 
+#include "count.h"
 #include "scripting.h"
 
 static uint8_t traits_of(const struct command *command)
@@ -94,10 +95,12 @@ struct snapshot *snapshot_new(struct config *config, const struct command_table 
     snapshot->commands = commands;
     size_t count = command_count(commands);
     snapshot->traits = xcalloc(count, 1);
+    snapshot->counting = xcalloc(count, 1);
     snapshot->session = xcalloc(count, 1);
     for (size_t i = 0; i < count; i++) {
         const struct command *command = command_by_id(commands, i);
         snapshot->traits[i] = traits_of(command);
+        snapshot->counting[i] = counting_of(command);
         snapshot->session[i] = session_row(command->name);
     }
     snapshot->policy = policy_compile(config, commands, problems);
@@ -141,6 +144,7 @@ void snapshot_drop(struct snapshot *snapshot)
     tls_context_drop(snapshot->backend_tls);
     config_free(snapshot->config);
     free(snapshot->traits);
+    free(snapshot->counting);
     free(snapshot->session);
     free(snapshot);
 }

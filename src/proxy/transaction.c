@@ -14,6 +14,7 @@ void transaction_end(struct client *client)
         return;
     spans_clear(&client->transaction->queued);
     charge_land(&client->transaction->charges);
+    free(client->transaction->marks);
     free(client->transaction);
     client->transaction = NULL;
 }
@@ -193,6 +194,10 @@ enum step transaction_exec(struct client *client, struct call *call)
         client_check_pins(client);
         return ANSWERED;
     }
+    free(client->exec_marks); /* of one that was never sent */
+    client->exec_marks = transaction->marks;
+    client->exec_mark_count = transaction->mark_count;
+    transaction->marks = NULL;
     call->kind = REQ_EXEC;
     call->to_pinned = true;
     call->aux = transaction->functions;

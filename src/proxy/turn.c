@@ -5,6 +5,7 @@
 
 #include "client_private.h"
 #include "respgate/pressure.h"
+#include "count.h"
 #include "stages.h"
 
 /* A turn's bounds: one deep pipeline must not keep the loop from the others; and a client that
@@ -17,6 +18,7 @@ static void client_ready(struct client *client)
 {
     handshake_over(client);
     client_move(client, CLIENT_IDLE);
+    client_writer(client);
     auth_initial(client);
 }
 
@@ -70,6 +72,7 @@ void call_begin(struct client *client)
 {
     struct request request = client->call.request;
     client->call = (struct call){.request = request, .active = true};
+    client->call.arrived = (uint32_t)loop_us(&client->worker->loop);
     client->skip_this = client->skip_next;
     client->skip_next = false;
 }
@@ -121,10 +124,14 @@ static bool client_run(struct client *client)
         switch (pipeline_run(client)) {
         case NEXT:
         case ANSWERED:
+            call_counted(client, &client->call);
             call_end(client);
             limits = client_limits(client); /* it may have logged in, or the rules be new */
             break;
-        case SENT: call_end(client); break;
+        case SENT:
+            call_counted(client, &client->call);
+            call_end(client);
+            break;
         case PARKED: return false;
         case CLOSED: call_end(client); return false;
         }
@@ -202,6 +209,8 @@ static void client_written(struct conn *conn)
     struct client *client = CONTAINER(conn, struct client, conn);
     client->soft_since = 0;
     client->impatient = false;
+    if (unlikely(client->slow))
+        slow_taken(client);
     if (client->pauses)
         link_go_on(client->pauses);
 }

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <malloc.h>
 
+#include "count.h"
 #include "scripting.h"
 
 enum { SCAN_CLIENTS_MS = 250, TRIM_MS = 2000, TRIM_BYTES = 8 * 1024 * 1024 };
@@ -74,6 +75,7 @@ static void worker_adopt(struct loop *loop, struct mail *mail)
     struct snapshot *old = worker->snapshot;
     worker->snapshot = letter->snapshot;
     worker_identities(worker);
+    counts_adopt(worker);
     snapshot_drop(old);
     free(letter);
 }
@@ -190,6 +192,7 @@ static void worker_tick(struct loop *loop)
     uint64_t now = loop_now(loop);
     if (worker->drained)
         return;
+    counts_tick(worker);
     worker->tick++;
     worker->at_work_before = worker->at_work;
     worker->at_work = 0;
@@ -283,6 +286,7 @@ void worker_free(struct worker *worker)
     functions_drop(worker->functions);
     identity_drop(worker->identity_none);
     chunk_drop(worker->rx);
+    counts_free(worker);
     free(worker->scratch);
     free(worker->keys);
     snapshot_drop(worker->snapshot);
@@ -308,6 +312,7 @@ void worker_init(struct worker *worker, struct proxy *proxy, unsigned index,
     worker_identities(worker);
     loop_init(&worker->loop, tick);
     worker->loop.alarmed = worker_alarmed;
+    counts_init(worker);
     list_init(&worker->nodes);
     worker->node = node_new(worker, &worker->snapshot->config->backend.url[0], "redis");
 }

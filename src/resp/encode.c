@@ -70,3 +70,23 @@ enum request_status request_finish(struct parser *parser, struct request *out)
     parser->step = STEP_START;
     return REQUEST_READY;
 }
+
+/* The encoding is our own: "*N\r\n" and "$LEN\r\n...\r\n" for each argument. */
+struct str request_argument(struct str bytes, size_t index)
+{
+    const char *at = bytes.ptr, *end = bytes.ptr + bytes.len;
+    while (at < end && *at++ != '\n')
+        ;
+    for (size_t i = 0; at < end && *at == '$'; i++) {
+        size_t len = 0;
+        for (at++; at < end && *at != '\r'; at++)
+            len = len * 10 + (size_t)(*at - '0');
+        at += 2;
+        if (at > end || len > (size_t)(end - at))
+            break;
+        if (i == index)
+            return (struct str){at, len};
+        at += len + 2;
+    }
+    return (struct str){0};
+}

@@ -207,6 +207,17 @@ struct prefix_scheme *prefix_scheme_new(char delimiter, unsigned depth, size_t m
     return scheme;
 }
 
+bool prefix_scheme_equal(const struct prefix_scheme *a, const struct prefix_scheme *b)
+{
+    if (a->delimiter != b->delimiter || a->depth != b->depth || a->max != b->max ||
+        a->declared_count != b->declared_count)
+        return false;
+    for (size_t i = 0; i < a->declared_count; i++)
+        if (!str_equal(a->declared[i].name, b->declared[i].name))
+            return false;
+    return true;
+}
+
 void prefix_scheme_free(struct prefix_scheme *scheme)
 {
     if (!scheme)
