@@ -42,6 +42,7 @@ struct gauge {
 uint64_t gauge_now(const struct gauge *gauge);
 /* Adds unless that would reach the bound. */
 bool must_check gauge_add(struct gauge *gauge, uint64_t amount, uint64_t bound);
+void gauge_take(struct gauge *gauge, uint64_t amount); /* back what was added and did not begin */
 void gauge_land(struct gauge *gauge, uint64_t amount);
 uint64_t gauge_mark(const struct gauge *gauge); /* when a look is asked for */
 void gauge_look(struct gauge *gauge, uint64_t told, uint64_t mark);

@@ -243,9 +243,28 @@ static void check_levels(const struct config *config, struct problems *problems)
                       (unsigned long long)config->pressure.critical);
 }
 
+static void check_queue_key(const struct config *config, size_t index, size_t item,
+                            struct problems *problems)
+{
+    const struct config_queue *queue = &config->queues[index];
+    struct str key = queue->keys.items[item];
+    struct where where = queue->keys.where[item];
+    if (key.len == 0 || strcspn(key.ptr, "*?[") < key.len)
+        problem_error(problems, where, "keys: '%s' is no name of a key: patterns cannot be measured",
+                      key.ptr);
+    for (size_t i = 0; i <= index; i++)
+        for (size_t j = 0; j < (i < index ? config->queues[i].keys.count : item); j++)
+            if (str_equal(config->queues[i].keys.items[j], key))
+                problem_error(problems, where, "keys: '%s' is in [queue %s] already", key.ptr,
+                              config->queues[i].name);
+}
+
 static void check_pressure(const struct config *config, struct problems *problems)
 {
     check_levels(config, problems);
+    for (size_t i = 0; i < config->queue_count; i++)
+        for (size_t j = 0; j < config->queues[i].keys.count; j++)
+            check_queue_key(config, i, j, problems);
 }
 
 /* ---- prefixes ---- */

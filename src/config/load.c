@@ -50,10 +50,7 @@ static bool is_section_name(struct str name)
 static void section_unknown(struct loader *loader, struct where where, struct str kind)
 {
     const char *nearest = section_nearest(kind);
-    if (section_is_later(kind))
-        problem_error(loader->problems, where, "section [%.*s] is not available in this version",
-                      (int)kind.len, kind.ptr);
-    else if (nearest)
+    if (nearest)
         problem_error(loader->problems, where, "unknown section [%.*s], did you mean [%s]?",
                       (int)kind.len, kind.ptr, nearest);
     else
@@ -146,6 +143,21 @@ static size_t section_total(const struct loader *loader, enum section_id id)
     for (const struct section *section = loader->sections; section; section = section->next)
         count += section->id == id;
     return count;
+}
+
+static void queues_collect(struct loader *loader)
+{
+    struct config *config = loader->config;
+    size_t total = section_total(loader, SECTION_QUEUE);
+    config->queues = arena_alloc(config->arena, (total + 1) * sizeof(*config->queues));
+    for (const struct section *section = loader->sections; section; section = section->next) {
+        if (section->id != SECTION_QUEUE)
+            continue;
+        struct config_queue *queue = &config->queues[config->queue_count++];
+        *queue = *(struct config_queue *)section->base;
+        queue->name = section->name;
+        queue->where = section->where;
+    }
 }
 
 static void users_collect(struct loader *loader)
@@ -261,6 +273,7 @@ static void config_finish(struct loader *loader, const struct config_overrides *
     for (struct section *section = loader->sections; section; section = section->next)
         section_finish(loader, section);
     places_collect(loader);
+    queues_collect(loader);
     users_collect(loader);
     rules_collect(loader);
     overrides_apply(loader, overrides);

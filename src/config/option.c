@@ -20,6 +20,7 @@ const struct section_kind section_kinds[SECTION_COUNT] = {
 #define STRUCT_RULE     struct config_rule
 #define STRUCT_PRESSURE struct config
 #define STRUCT_PREFIXES struct config
+#define STRUCT_QUEUE    struct config_queue
 
 /* The type column: syntax, range and second field. Numbers stay below 2^53 so that every JSON
  * reader can show them; the longest duration is ten years. */
@@ -70,10 +71,6 @@ static const struct later {
 #define LATER(id, name) {SECTION_##id, name},
 #include "respgate/options.def"
 };
-static const char *const later_sections[] = {
-#define LATER_SECTION(name) name,
-#include "respgate/options.def"
-};
 
 const struct option *option_find(enum section_id section, struct str key)
 {
@@ -96,14 +93,6 @@ enum section_id section_find(struct str name)
         if (str_equal(str_of(section_kinds[i].name), name))
             return (enum section_id)i;
     return SECTION_COUNT;
-}
-
-bool section_is_later(struct str name)
-{
-    for (size_t i = 0; i < ARRAY_LEN(later_sections); i++)
-        if (str_equal(str_of(later_sections[i]), name))
-            return true;
-    return false;
 }
 
 /* ---- typos ---- */

@@ -75,7 +75,6 @@ bool option_is_later(enum section_id section, struct str key);
 /* SECTION_COUNT when there is none of that name. */
 enum section_id section_find(struct str name);
 const char *section_nearest(struct str name);
-bool section_is_later(struct str name);
 
 /* ---- values ---- */
 

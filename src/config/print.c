@@ -46,6 +46,10 @@ void config_print(const struct config *config, struct buf *out)
         buf_printf(out, "%s[%s]\n", out->len ? "\n" : "", section_kinds[id].name);
         print_options(id, &plain, true, out);
     }
+    for (size_t i = 0; i < config->queue_count; i++) {
+        buf_printf(out, "\n[queue %s]\n", config->queues[i].name);
+        print_options(SECTION_QUEUE, &config->queues[i], false, out);
+    }
     for (size_t i = 0; i < config->user_count; i++) {
         buf_printf(out, "\n[user %s]\n", config->users[i].name);
         print_options(SECTION_USER, &config->users[i], false, out);

@@ -29,8 +29,13 @@ bool gauge_add(struct gauge *gauge, uint64_t amount, uint64_t bound)
     __atomic_fetch_add(&gauge->begun, amount, __ATOMIC_RELAXED);
     if (gauge_now(gauge) < bound)
         return true;
-    __atomic_fetch_sub(&gauge->begun, amount, __ATOMIC_RELAXED);
+    gauge_take(gauge, amount);
     return false;
+}
+
+void gauge_take(struct gauge *gauge, uint64_t amount)
+{
+    __atomic_fetch_sub(&gauge->begun, amount, __ATOMIC_RELAXED);
 }
 
 void gauge_land(struct gauge *gauge, uint64_t amount)

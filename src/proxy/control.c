@@ -2,6 +2,7 @@
  * backend that is away is known at once; asks for COMMAND to learn what the table lacks. */
 #include "health.h"
 #include "links.h"
+#include "queues.h"
 #include "stages.h"
 
 static void command_done(struct req *req, struct link *link, struct str reply)
@@ -30,6 +31,7 @@ void control_tick(struct worker *worker)
         return;
     functions_tick(worker, link);
     poller_tick(worker->node, link);
+    queues_tick(worker->node, link);
     if (worker->commands_asked == link->id)
         return;
     worker->commands_asked = link->id;

@@ -4,6 +4,7 @@
  *   @growth     refused while its memory is critical, but for protected keys; from high on for
  *               shed-first; and when it would carry the estimate there between two looks
  *   @drain      passes at every memory level
+ *   queues      what adds to a declared queue that is full is refused
  *
  * What passes is charged to the node's gauges until it is answered (struct charge): it goes from
  * the call to the request in flight, or by way of the transaction to its EXEC.
@@ -13,6 +14,7 @@
 
 #include "health.h"
 #include "links.h"
+#include "queues.h"
 #include "stages.h"
 
 /* What an entry costs the store beyond its bytes: a key, an object, a place in a table. */
@@ -21,6 +23,7 @@ enum { OVERHEAD_BYTES = 64 };
 struct pressure_plan {
     struct arena *arena;
     const struct key_patterns *shed_first, *protect; /* NULL: none */
+    const struct queue_plan *queues;
 };
 
 static const struct key_patterns *patterns_of(struct arena *arena, const struct text_list *list,
@@ -36,7 +39,13 @@ struct pressure_plan *pressure_plan_new(const struct config *config, struct prob
     plan->arena = arena;
     plan->shed_first = patterns_of(arena, &config->pressure.shed_first, problems);
     plan->protect = patterns_of(arena, &config->pressure.protect, problems);
+    plan->queues = queue_plan_new(arena, config);
     return plan;
+}
+
+const struct queue_plan *pressure_queues(const struct pressure_plan *plan)
+{
+    return plan->queues;
 }
 
 void pressure_plan_free(struct pressure_plan *plan)
@@ -207,6 +216,8 @@ bool pressure_admits(struct client *client, struct call *call, struct buf *out)
         return shed(client, call, STAT_PRESSURE_SHED_DISK, out);
     if (!memory_admits(client, health, call, out))
         return shed(client, call, STAT_PRESSURE_SHED_MEMORY, out);
+    if (!queues_admit(client->worker->snapshot->pressure->queues, call, out))
+        return shed(client, call, STAT_PRESSURE_SHED_QUEUE, out);
     return true;
 }
 

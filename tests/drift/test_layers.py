@@ -216,6 +216,7 @@ def test_every_row_is_used(table, prefix):
 OWNERS = {
     "PROXY": r"", "ADMIN": r"", "LOG": r"", "SCRIPTS": r"", "BACKEND": r"", "PRESSURE": r"",
     "PREFIXES": r"",
+    "QUEUE": r"\b(?:queue|source)(?:->|\.)",
     "USER": r"\b(?:user|users\[\w+\])(?:->|\.)",
     "RULE": r"(?:\b(?:source|rules\[\w+\])(?:->|\.)|\bFIELD\(\w+, )",
 }

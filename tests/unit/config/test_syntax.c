@@ -55,7 +55,6 @@ static void sections(void **state)
     refused("[rule a b]\n", "t:1: a name has up to 40 letters, digits and . _ : @ + / -\n");
     refused("[rule aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa]\n",
             "t:1: a name has up to 40 letters, digits and . _ : @ + / -\n");
-    refused("[queue q]\n", "t:1: section [queue] is not available in this version\n");
 }
 
 static void section_names(void **state)
