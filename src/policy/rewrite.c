@@ -246,7 +246,7 @@ bool policy_rewrite(const struct policy *policy, const struct question *question
                     struct arena *arena, struct rewritten *out)
 {
     const struct command_row *row = &policy->commands[question->command->id];
-    struct asking asking = {.question = question, .special = row->special};
+    struct asking asking = {.question = question, .row = row, .special = row->special};
     struct classes classes = {0};
     struct edit edit = {arena, (struct str *)(uintptr_t)question->argv, question->argc};
     out->rule = POLICY_NO_RULE;
