@@ -69,9 +69,9 @@ struct snapshot {
     struct tls_context *listen_tls;  /* NULL: no tls:// listener */
     struct tls_context *backend_tls; /* NULL: plain */
     struct pressure_plan *pressure;
-    uint8_t *traits;  /* by command id */
+    uint8_t *traits;   /* by command id */
     uint8_t *counting; /* by command id: how its keys count (count_keys.c) */
-    uint8_t *session; /* by command id: row of the session table, 0 none */
+    uint8_t *session;  /* by command id: row of the session table, 0 none */
 };
 /* Takes over a reference to config. NULL with problems when something does not fit. */
 struct snapshot *snapshot_new(struct config *config, const struct command_table *commands,
@@ -242,14 +242,15 @@ struct transaction {
     struct charge *charges; /* of what is queued, for EXEC */
     uint8_t shed_at;        /* enum shed_at: the soonest of its commands */
     bool writes;
-    uint64_t generation; /* of the rules they were queued under */
-    int64_t db;          /* where the next queued command runs: SELECT may be queued */
-    bool selected;       /* a SELECT was queued */
-    uint32_t serial;     /* tells the client's transactions apart */
-    bool aborted;        /* EXEC must answer EXECABORT */
-    bool functions;      /* a command that changes functions was queued */
-    bool lost;           /* its link died, or there was none */
-    struct key_mark *marks; /* of the commands queued: they count when EXEC succeeds */
+    uint64_t generation;      /* of the rules they were queued under */
+    int64_t db;               /* where the next queued command runs: SELECT may be queued */
+    bool selected;            /* a SELECT was queued */
+    uint32_t serial;          /* tells the client's transactions apart */
+    bool aborted;             /* EXEC must answer EXECABORT */
+    uint64_t functions_clock; /* the functions a queued FCALL was judged by; 0: none */
+    bool functions;           /* a command that changes functions was queued */
+    bool lost;                /* its link died, or there was none */
+    struct key_mark *marks;   /* of the commands queued: they count when EXEC succeeds */
     size_t mark_count, mark_room;
 };
 

@@ -49,6 +49,8 @@ static bool db_test(const void *data, struct asking *asking)
     bool every = asking->every;
     if (asking->special == SPECIAL_FLUSHALL) /* it empties every db there is, the listed ones too */
         return !every;
+    if (asking->special == SPECIAL_COPY && question->kind == QUESTION_CALL_OPEN)
+        return !every; /* what is not known may be its DB option */
     if (db_present_counts(asking) && db_listed(data, question->db) != every)
         return !every;
     for (size_t arg = 0; special_next_db(question, asking->special, &arg); arg++) {

@@ -222,6 +222,19 @@ void functions_changed(struct proxy *proxy)
         continue;
 }
 
+uint64_t functions_clock(const struct client *client, const struct command *command)
+{
+    bool calls = command->id == COMMAND_FCALL || command->id == COMMAND_FCALL_RO;
+    return calls ? clock_of(&client->worker->proxy->functions_changed) : 0;
+}
+
+bool functions_stale(const struct client *client, uint64_t clock)
+{
+    enum scripts_mode mode = client->worker->snapshot->config->scripts.mode;
+    bool read = mode == SCRIPTS_INSPECT || mode == SCRIPTS_ALLOWLIST;
+    return clock && read && clock_of(&client->worker->proxy->functions_changed) != clock;
+}
+
 /* The time a table must have for this FCALL; 0: the one that is there will do. */
 static uint64_t function_needs(struct worker *worker, struct str name)
 {

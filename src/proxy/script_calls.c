@@ -169,9 +169,16 @@ static void view_make(const struct script_run *run, const struct script_call *ca
     view->count = view->argc;
 }
 
-static void refuse(struct buf *out, uint32_t line, const char *reason)
+static bool refuse(struct script_run *run, uint32_t line, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static bool refuse(struct script_run *run, uint32_t line, const char *format, ...)
 {
-    buf_printf(out, "NOPERM respgate: script refused: %s (line %u)", reason, line);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(run->reason, sizeof(run->reason), format, args);
+    va_end(args);
+    run->reason_line = line;
+    return false;
 }
 
 static bool view_judge(struct script_run *run, const struct command *command,
@@ -181,13 +188,10 @@ static bool view_judge(struct script_run *run, const struct command *command,
     keys_find(run, call, command, view);
     if (run->loading && (!view->exact || view->keys_unknown || view->key_count))
         return true; /* each EVALSHA or FCALL will tell what they are */
-    if (view->keys_unknown && run->keys_rule != POLICY_NO_RULE) {
-        char text[160];
-        snprintf(text, sizeof(text), "a key of '%s' is computed, and rule '%s' is about keys",
-                 command->name, policy_rule_name(client->worker->snapshot->policy, run->keys_rule));
-        refuse(out, call->line, text);
-        return false;
-    }
+    if (view->keys_unknown && run->keys_rule != POLICY_NO_RULE)
+        return refuse(run, call->line, "a key of '%s' is computed, and rule '%s' is about keys",
+                      command->name,
+                      policy_rule_name(client->worker->snapshot->policy, run->keys_rule));
     struct question question = {
         .command = command,
         .argv = view->argv,
@@ -197,6 +201,8 @@ static bool view_judge(struct script_run *run, const struct command *command,
         .keys_unknown = view->keys_unknown && !run->ignore_computed,
         .db = run->db,
         .subject = &client->subject,
+        .pressure = run->pressure,
+        .elements = -1,
         .kind = view->exact ? QUESTION_REQUEST : QUESTION_CALL_OPEN,
     };
     struct call inner = {
@@ -215,11 +221,28 @@ static uint64_t view_classes(const struct command *command, const struct view *v
                        : command->classes | command->maybe;
 }
 
+static void select_note(struct script_run *run, const struct view *view)
+{
+    int64_t db;
+    if (view->argc != 2 || !str_to_int(view->argv[1], &db)) {
+        run->db_unknown |= !view->exact; /* else it is an error */
+        return;
+    }
+    for (size_t i = 0; i < run->db_count; i++)
+        if (run->dbs[i] == db)
+            return;
+    run->db_unknown |= run->db_count == SCRIPT_DBS_MAX;
+    if (!run->db_unknown)
+        run->dbs[run->db_count++] = db;
+}
+
 static bool command_judge(struct script_run *run, const struct command *command,
                           const struct script_call *call, struct view *view, bool judge,
                           struct buf *out)
 {
     run->classes |= view_classes(command, view);
+    if (command->id == COMMAND_SELECT)
+        select_note(run, view);
     return !judge || view_judge(run, command, call, view, out);
 }
 
@@ -246,20 +269,16 @@ static bool named_judge(struct script_run *run, const struct script_call *call, 
     const struct command *command;
     if (run->loading)
         return true;
-    if (call->name_argument > run->arg_count) {
-        refuse(out, call->line, "the name of a command is an argument that is not given");
-        return false;
-    }
+    if (call->name_argument > run->arg_count)
+        return refuse(run, call->line, "the name of a command is an argument that is not given");
     view_make(run, call, run->args[call->name_argument - 1], view);
     enum lookup found =
         command_lookup(run->client->worker->snapshot->commands, view->argv, view->argc, &command);
     bool open_sub = found == LOOKUP_UNKNOWN_SUB && policy_is_unknown(view->argv[1]);
     if (open_sub)
         return subs_judge(run, command, call, view, out);
-    if (found != LOOKUP_FOUND || command->classes & CLASS_SCRIPTING) {
-        refuse(out, call->line, "an argument names no command a script can call");
-        return false;
-    }
+    if (found != LOOKUP_FOUND || command->classes & CLASS_SCRIPTING)
+        return refuse(run, call->line, "an argument names no command a script can call");
     return command_judge(run, command, call, view, true, out);
 }
 
@@ -281,10 +300,21 @@ static bool call_judge(struct script_run *run, const struct script_call *call,
 bool script_calls_judge(struct script_run *run, struct script_entry *entry, struct buf *out)
 {
     const struct script *script = entry->body->script;
+    const struct policy *policy = run->client->worker->snapshot->policy;
     run->classes = entry->classes;
-    for (size_t i = 0; i < script->call_count; i++)
-        if (!call_judge(run, &script->calls[i], &entry->calls[i], out))
-            return false;
+    run->dbs[0] = run->db;
+    run->db_count = 1;
+    for (size_t at = 0; at < run->db_count; at++) { /* a SELECT adds one */
+        struct question who = {.db = run->dbs[at], .subject = &run->client->subject};
+        run->db = who.db;
+        run->keys_rule =
+            run->refuse_computed ? policy_rule_with_keys(policy, &who) : POLICY_NO_RULE;
+        for (size_t i = 0; i < script->call_count; i++)
+            if (!call_judge(run, &script->calls[i], &entry->calls[i], out))
+                return false;
+    }
+    if (run->db_unknown && !run->loading)
+        return refuse(run, 0, "it selects a database that is not known");
     return true;
 }
 
@@ -343,7 +373,7 @@ static void call_compile(const struct snapshot *snapshot, struct script_entry *e
     }
     known->command = command;
     known->concerned = policy_concerns(snapshot->policy, command) || names_reserved(call);
-    known->by_arguments = command->maybe != 0;
+    known->by_arguments = command->maybe != 0 || command->id == COMMAND_SELECT;
     entry->classes |= command->classes;
 }
 

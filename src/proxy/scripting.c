@@ -69,6 +69,8 @@ static bool refused(struct client *client, struct call *call, struct buf *out, c
     char where[32] = "";
     if (line)
         snprintf(where, sizeof(where), " (line %u)", line);
+    audit_request(client, call, call->db, POLICY_NO_RULE, "deny",
+                  worker->snapshot->config->proxy.observe);
     if (worker->snapshot->config->proxy.observe) {
         count(worker, STAT_REQUESTS_OBSERVED);
         judge_note(client, "observe: '%s' would be refused: %s%s", call->command->name, reason,
@@ -76,6 +78,7 @@ static bool refused(struct client *client, struct call *call, struct buf *out, c
         return true;
     }
     count(worker, STAT_SCRIPTS_REFUSED);
+    client->denied++;
     judge_note(client, "refused '%s': %s%s", call->command->name, reason, where);
     buf_printf(out, "NOPERM respgate: script refused: %s%s", reason, where);
     return false;
@@ -102,8 +105,8 @@ static bool entry_judge(struct client *client, struct call *call, struct script_
     const struct str *argv = call->request.argv;
     struct script_run run = {.client = client,
                              .db = question->db,
-                             .loading = loading,
-                             .keys_rule = POLICY_NO_RULE};
+                             .pressure = question->pressure,
+                             .loading = loading};
     if (entry->trusted)
         return true;
     if (snapshot->config->scripts.mode == SCRIPTS_ALLOWLIST)
@@ -123,13 +126,10 @@ static bool entry_judge(struct client *client, struct call *call, struct script_
                            "a key is neither KEYS[n] nor a literal (undeclared-keys = deny)",
                            entry->computed_line);
         break;
-    case UNDECLARED_AUTO:
-        if (entry->computed_line && !loading)
-            run.keys_rule = policy_rule_with_keys(snapshot->policy, question);
-        break;
+    case UNDECLARED_AUTO: run.refuse_computed = entry->computed_line && !loading; break;
     }
     if (!script_calls_judge(&run, entry, out))
-        return false;
+        return run.reason[0] && refused(client, call, out, run.reason, run.reason_line);
     if (!loading) {
         question->kind = QUESTION_SCRIPT;
         question->more_classes |= run.classes;

@@ -69,17 +69,26 @@ bool trusted_has(const struct trusted *trusted, struct str sha1);
 
 /* ---- calls (script_calls.c) ---- */
 
+enum { SCRIPT_DBS_MAX = 8 };
 /* What a script is run with. */
 struct script_run {
     struct client *client;
     int64_t db;
     const struct str *keys, *args;
     size_t key_count, arg_count;
-    bool loading;       /* SCRIPT LOAD, FUNCTION LOAD: only what is sure is refused */
-    bool reserved;      /* a reserved key is among the arguments */
-    uint16_t keys_rule; /* keys must be known because of this rule; POLICY_NO_RULE: need not */
+    bool loading;         /* SCRIPT LOAD, FUNCTION LOAD: only what is sure is refused */
+    bool reserved;        /* a reserved key is among the arguments */
+    bool refuse_computed; /* keys must be known where a rule has keys: */
+    uint16_t keys_rule;   /* keys must be known because of this rule; POLICY_NO_RULE: need not */
     bool ignore_computed;
+    enum pressure pressure; /* of the node it runs on */
+    /* SELECT holds for the calls behind it, in any order: each is judged in every db named. */
+    int64_t dbs[SCRIPT_DBS_MAX];
+    size_t db_count;
+    bool db_unknown;  /* or more than those */
     size_t key_total; /* keys looked at so far */
+    char reason[160]; /* result: it cannot be judged; "": a rule has spoken */
+    uint32_t reason_line;
     uint64_t classes; /* result: of all calls */
 };
 /* Judges every call; false: refused, out has the text. */

@@ -34,6 +34,9 @@ bool must_check scripting_judge(struct client *client, struct call *call, struct
 /* [scripts] mode acl: it goes to links of another user. */
 bool scripting_own_link(const struct client *client, const struct command *command);
 void functions_changed(struct proxy *proxy);
+/* The clock of the last change, for an FCALL that is queued; 0 where functions are not judged. */
+uint64_t functions_clock(const struct client *client, const struct command *command);
+bool functions_stale(const struct client *client, uint64_t clock);
 void functions_tick(struct worker *worker, struct link *control);
 void script_kill_tick(struct worker *worker, uint64_t now);
 

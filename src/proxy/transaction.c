@@ -109,6 +109,8 @@ enum step transaction_queue(struct client *client, struct call *call)
     }
     spans_push_copy(&transaction->queued, bytes->ptr, bytes->len);
     transaction->count++;
+    if (!transaction->functions_clock)
+        transaction->functions_clock = functions_clock(client, call->command);
     transaction->functions |=
         (client->worker->snapshot->traits[call->command->id] & TRAIT_FUNCTIONS) != 0;
     charge_move(&transaction->charges, &call->charges);
@@ -184,6 +186,8 @@ enum step transaction_exec(struct client *client, struct call *call)
         transaction->aborted = true;
     if (!transaction->aborted && !pressure_admits_exec(client))
         transaction->aborted = true;
+    if (functions_stale(client, transaction->functions_clock))
+        transaction->aborted = true; /* the function may be another one now */
     if (transaction->aborted || client->watch_lost) {
         bool aborted = transaction->aborted;
         transaction_drop(client);

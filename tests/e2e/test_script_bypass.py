@@ -222,6 +222,37 @@ def test_a_subcommand_nobody_knows_is_the_worst_of_all(guard, store):
     assert untouched(store)
 
 
+def test_select_and_copy_reach_no_other_database_unseen(guard, store):
+    client = guard("[rule three]\ncommands = set, copy\ndb = 3\naction = deny\n")
+    there = "redis.call('SELECT', 3); return redis.call('SET', KEYS[1], 'x')"
+    assert client.call("EVAL", there, 1, "new") == "NOPERM respgate: 'SET' is denied by rule 'three'"
+    back = "redis.call('SET', KEYS[1], 'x'); redis.call('SELECT', ARGV[1]); return redis.call('DEL', KEYS[1])"
+    assert client.call("EVAL", back, 1, "new", "3").code == "NOPERM", "the order is not followed"
+    assert client.call("EVAL", back, 1, "new", "0") == 1
+    computed = "redis.call('SELECT', redis.call('STRLEN', KEYS[1])); return redis.call('GET', KEYS[1])"
+    assert "a database that is not known" in client.call("EVAL", computed, 1, "kept")
+    copy = "return redis.call('COPY', KEYS[1], KEYS[2], string.lower('DB'), '3')"
+    assert client.call("EVAL", copy, 2, "kept", "new").code == "NOPERM"
+    assert untouched(store)
+
+
+def test_a_queue_of_delayed_jobs_by_scripts(guard, store):
+    """What job libraries do: take what is due off a sorted set, in one step, by EVALSHA."""
+    client = guard()
+    take = ("local due = redis.call('zrange', KEYS[1], '-inf', ARGV[1], 'byscore', 'limit', 0, 1)\n"
+            "if due[1] then\n  redis.call('zrem', KEYS[1], due[1])\n"
+            "  redis.call('lpush', KEYS[2], due[1])\n  return due[1]\nend")
+    for number in range(3):
+        client.call("ZADD", "schedule", number, f"job{number}")
+    assert client.call("EVALSHA", sha1(take), 2, "schedule", "queue", "9").code == "NOSCRIPT"
+    assert client.call("EVAL", take, 2, "schedule", "queue", "9") == b"job0"
+    assert client.call("EVALSHA", sha1(take), 2, "schedule", "queue", "9") == b"job1"
+    assert client.pipeline("MULTI", f"EVALSHA {sha1(take)} 2 schedule queue 9", "EXEC")[2] == [b"job2"]
+    assert client.call("EVALSHA", sha1(take), 2, "schedule", "queue", "9") is None
+    assert client.call("LRANGE queue 0 -1") == [b"job2", b"job1", b"job0"]
+    assert client.call("EVALSHA", sha1(take), 2, "schedule", "secret:q", "9").code == "NOPERM"
+
+
 COMPUTED = "return redis.call('GET', KEYS[1] .. ':a')"
 
 
@@ -343,6 +374,10 @@ def test_a_library_replaced_by_a_worse_one_is_judged_anew(guard, store):
         boss.call("FUNCTION", "LOAD", "REPLACE", library("return 6"))
         boss.call("EXEC")
         assert client.call("FCALL", "lib_f", 0) == 6
+        client.ok("MULTI")
+        assert client.call("FCALL", "lib_f", 0) == b"QUEUED"
+        assert boss.call("FUNCTION", "LOAD", "REPLACE", worse) == b"lib"
+        assert client.call("EXEC") == ABORTED
     assert untouched(store)
 
 
