@@ -50,7 +50,9 @@ enum rule_action {
     ACTION_DELAY,
     ACTION_LOG,
     ACTION_REWRITE,
+    ACTION_CONFIRM,
 };
+enum rule_confirm { CONFIRM_SELF, CONFIRM_CONSOLE };
 enum rule_per { PER_CLIENT, PER_IP, PER_USER, PER_PREFIX, PER_RULE };
 enum rule_cost { COST_REQUESTS, COST_KEYS, COST_BYTES };
 
@@ -93,7 +95,8 @@ struct config_rule {
     enum rule_cost cost;
     uint64_t delay_max; /* ms */
     bool exempt;
-    const char *add;         /* NULL: none */
+    const char *add; /* NULL: none */
+    enum rule_confirm confirm;
     const struct where *set; /* where each option was set; ask config_rule_where() */
 };
 /* Where an option of the rule was set; false when it was not, and *where is the rule's own. */

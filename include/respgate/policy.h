@@ -57,6 +57,12 @@ struct question {
     bool keys_unknown; /* there are keys no specification can tell: meets every deny, no allow */
     int64_t db;
     const struct subject *subject;
+    /* The declared prefix of a key, for buckets by prefix; empty: none. NULL: nothing is declared.
+     */
+    struct str (*prefix_of)(const void *scheme, struct str key);
+    const void *scheme;
+    const uint16_t *confirmed; /* confirm rules a code was given for: skipped */
+    size_t confirmed_count;
     uint64_t more_classes; /* classes beyond the command's own: of a script's calls */
     enum question_kind kind;
     enum pressure pressure;    /* of the node it goes to */
@@ -66,7 +72,7 @@ struct question {
 
 /* VERDICT_ASK: a rule goes by how many elements the keys have. Sum up the answers to policy_ask()
  * and judge anew, with ELEMENTS_ASKED. */
-enum verdict_kind { VERDICT_ALLOW, VERDICT_DENY, VERDICT_ASK };
+enum verdict_kind { VERDICT_ALLOW, VERDICT_DENY, VERDICT_CONFIRM, VERDICT_ASK };
 enum { OBSERVED_MAX = 8 };
 struct verdict {
     enum verdict_kind kind;
@@ -176,6 +182,12 @@ void policy_sweep(const struct policy *policy, uint64_t now);
 enum { POLICY_REFUSAL_MAX = 1024 };
 void policy_refusal(const struct policy *policy, const struct question *question,
                     const struct verdict *verdict, struct buf *out);
+/* "NOPERM respgate: 'FLUSHDB' needs confirmation (rule 'x'): <text>". The verdict must be a
+ * confirm. */
+void policy_confirmation(const struct policy *policy, const struct question *question,
+                         const struct verdict *verdict, const char *text, struct buf *out);
+/* Whether a confirm rule shows its codes only to administrators. */
+bool policy_confirm_console(const struct policy *policy, uint16_t rule);
 /* Rules of the file, those in mode off included: an index is the place in config->rules. */
 size_t policy_rule_count(const struct policy *policy);
 /* Of a rule of the file or a built-in one; "(none)" for POLICY_NO_RULE. */

@@ -203,6 +203,7 @@ enum {
     PIN_WAIT = 1u << 7,
 };
 
+enum { CONFIRMED_MAX = 4 };
 /* The command a client is at: between parsing and being sent or answered. */
 struct call {
     struct request request;
@@ -212,21 +213,23 @@ struct call {
     bool keys_unknown;
     struct charge *charges; /* moves to the req, or to the transaction */
     bool active;
-    bool to_pinned;      /* goes to the pinned link though its command ends the reason for one */
-    bool selects;        /* a SELECT queued in MULTI */
-    uint8_t asked;       /* enum elements_state of the question the rules are asked */
-    bool asks_failed;    /* the number is not known, */
-    bool asks_lost;      /* because no answer came */
-    uint32_t asks;       /* not yet answered, and one while they are being sent */
-    int64_t elements;    /* answered so far */
-    bool throttled;      /* its login attempt has waited already */
-    bool exempt;         /* the rule that allowed it spares it pass 2 */
-    bool shaped;         /* its buckets are charged: not a second time */
-    uint8_t stage;       /* where the pipeline goes on */
-    uint64_t generation; /* of the rules it was judged by, */
-    int64_t db;          /* and the db it was judged for */
-    uint8_t kind;        /* enum req_kind, chosen by the session */
-    uint8_t pin;         /* reasons this command adds */
+    bool to_pinned;   /* goes to the pinned link though its command ends the reason for one */
+    bool selects;     /* a SELECT queued in MULTI */
+    uint8_t asked;    /* enum elements_state of the question the rules are asked */
+    bool asks_failed; /* the number is not known, */
+    bool asks_lost;   /* because no answer came */
+    uint32_t asks;    /* not yet answered, and one while they are being sent */
+    int64_t elements; /* answered so far */
+    bool throttled;   /* its login attempt has waited already */
+    bool exempt;      /* the rule that allowed it spares it pass 2 */
+    uint8_t confirmed_count;
+    uint16_t confirmed[CONFIRMED_MAX]; /* rules a code was given for: it meets them no more */
+    bool shaped;                       /* its buckets are charged: not a second time */
+    uint8_t stage;                     /* where the pipeline goes on */
+    uint64_t generation;               /* of the rules it was judged by, */
+    int64_t db;                        /* and the db it was judged for */
+    uint8_t kind;                      /* enum req_kind, chosen by the session */
+    uint8_t pin;                       /* reasons this command adds */
     uint8_t aux;
     uint32_t expect;
     bool script_judged;    /* every call of its script was; */
@@ -308,6 +311,7 @@ struct client {
     bool lost_write; /* while a dead link's requests are sorted */
     uint64_t watched_keys;
     struct subscriptions *subscriptions; /* subscribe.c: at its own link */
+    struct confirmations *confirmations; /* confirm.c; NULL: none */
     struct list memberships;             /* share.c: those it shares with others, */
     uint32_t shares[2];                  /* how many, by kind */
     struct spans held;                   /* pushes that wait for the end of a reply */
@@ -558,6 +562,16 @@ void proxy_visit(struct proxy *proxy, struct visit *visit,
                  void (*done)(struct visit *visit));
 void visits_free(struct proxy *proxy);
 void reports_free(struct proxy *proxy); /* those under way, at the end */
+/* For administrators (confirm.c): with a code, confirms the command it was given for; with NULL,
+ * lists the codes of rules with `confirm = console`. done is called once, on the main loop; the
+ * answer lives until it returns. Call it on the main thread. */
+struct confirm_answer {
+    struct buf lines; /* "CODE 'command' by rule 'name', client=..." each */
+    size_t count;
+    bool armed; /* the code was found */
+};
+void proxy_confirm(struct proxy *proxy, const char *code,
+                   void (*done)(struct confirm_answer *answer, void *context), void *context);
 /* Worker to main: a COMMAND reply of the backend, to learn from. */
 void proxy_learn(struct proxy *proxy, struct str reply);
 void proxy_worker_done(struct worker *worker);

@@ -4,7 +4,7 @@
 const char *const action_details[DETAIL_COUNT] = {
     [DETAIL_RATE] = "rate", [DETAIL_BURST] = "burst",         [DETAIL_PER] = "per",
     [DETAIL_COST] = "cost", [DETAIL_DELAY_MAX] = "delay-max", [DETAIL_EXEMPT] = "exempt",
-    [DETAIL_ADD] = "add",
+    [DETAIL_ADD] = "add",   [DETAIL_CONFIRM] = "confirm",
 };
 
 /* Options an action knows and those it cannot do without, as bits. */
@@ -22,6 +22,7 @@ static const struct action_row {
                           1u << DETAIL_COST | 1u << DETAIL_DELAY_MAX,
                       1u << DETAIL_RATE},
     [ACTION_LOG] = {"log", 0, 0},
+    [ACTION_CONFIRM] = {"confirm", 1u << DETAIL_CONFIRM, 0},
     [ACTION_REWRITE] = {"rewrite", 1u << DETAIL_ADD, 1u << DETAIL_ADD},
 };
 
@@ -109,6 +110,7 @@ void action_compile(struct compiler *compiler, const struct config_rule *source,
 {
     bool complete = source->has_action;
     rule->exempt = source->action == ACTION_ALLOW && source->exempt;
+    rule->console = source->confirm == CONFIRM_CONSOLE;
     details_check(compiler, source, rule);
     for (enum detail detail = 0; detail < DETAIL_COUNT; detail++)
         if (source->has_action && is_missing(source, detail)) {

@@ -124,7 +124,8 @@ static void rule_compile(struct compiler *compiler, struct draft *draft)
 static bool always_decides(const struct draft *draft, const struct draft *behind)
 {
     const struct rule *rule = draft->rule;
-    if (rule->mode != RULE_ENFORCE || rule->clause_count > 0 || !action_decides(rule->action))
+    if (rule->mode != RULE_ENFORCE || rule->clause_count > 0 || !action_decides(rule->action) ||
+        rule->action == ACTION_CONFIRM) /* a code opens it */
         return false;
     return action_decides(behind->rule->action) || rule->action == ACTION_DENY || rule->exempt;
 }
@@ -176,7 +177,8 @@ static enum turn action_turn(enum rule_action action)
 {
     switch (action) {
     case ACTION_DENY:
-    case ACTION_ALLOW: return TURN_DECIDE;
+    case ACTION_ALLOW:
+    case ACTION_CONFIRM: return TURN_DECIDE;
     case ACTION_LIMIT:
     case ACTION_DELAY: return TURN_PACE;
     case ACTION_LOG: return TURN_LOG;

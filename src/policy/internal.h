@@ -132,6 +132,7 @@ enum detail {
     DETAIL_DELAY_MAX,
     DETAIL_EXEMPT,
     DETAIL_ADD,
+    DETAIL_CONFIRM,
     DETAIL_COUNT
 };
 extern const char *const action_details[DETAIL_COUNT];
@@ -144,7 +145,7 @@ struct rule {
     const char *name;
     const char *message;             /* NULL: none */
     const struct key_patterns *keys; /* of the keys clause; NULL: none */
-    bool exempt;
+    bool exempt, console;
     bool asks;        /* may need to know how many elements there are */
     struct pace pace; /* limit and delay */
     struct rewrite rewrite;
@@ -194,7 +195,7 @@ bool entry_matches(const struct entry *entry, struct asking *asking, struct clas
 const char *action_name(enum rule_action action);
 static inline bool action_decides(enum rule_action action)
 {
-    return action == ACTION_DENY || action == ACTION_ALLOW;
+    return action == ACTION_DENY || action == ACTION_ALLOW || action == ACTION_CONFIRM;
 }
 struct command_set;
 /* The action's own options; mistakes are told, those about its commands too. */

@@ -28,7 +28,7 @@ static bool entry_holds(const struct entry *entry, const struct question *questi
 {
     if (likely(entry->classes == 0))
         return true;
-    bool refuses = entry->rule->action == ACTION_DENY;
+    bool refuses = entry->rule->action == ACTION_DENY || entry->rule->action == ACTION_CONFIRM;
     if (!classes->known[refuses]) {
         classes->bits[refuses] = question_classes(question, refuses);
         classes->known[refuses] = true;
@@ -57,6 +57,7 @@ static enum verdict_kind action_verdict(enum rule_action action)
 {
     switch (action) {
     case ACTION_ALLOW: return VERDICT_ALLOW;
+    case ACTION_CONFIRM: return VERDICT_CONFIRM;
     case ACTION_DENY:
     case ACTION_LIMIT: /* these are of pass 2 */
     case ACTION_DELAY:
@@ -78,6 +79,14 @@ static void verdict_observe(struct verdict *out, uint16_t rule)
         out->observed[out->observed_count++] = rule;
 }
 
+static bool is_confirmed(const struct question *question, uint16_t rule)
+{
+    for (size_t i = 0; i < question->confirmed_count; i++)
+        if (question->confirmed[i] == rule)
+            return true;
+    return false;
+}
+
 /* Pass 1: whether a rule decided. Under [proxy] observe the one that would have is noted, and
  * then those behind it would have had no say either. */
 static bool rules_decide(const struct policy *policy, const struct command_row *row,
@@ -87,7 +96,8 @@ static bool rules_decide(const struct policy *policy, const struct command_row *
     for (size_t i = 0; i < row->entry_count; i++) {
         const struct rule *rule = row->entries[i].rule;
         uint16_t index = (uint16_t)(rule - policy->rules);
-        if (!entry_matches(&row->entries[i], asking, &classes))
+        if (is_confirmed(asking->question, index) ||
+            !entry_matches(&row->entries[i], asking, &classes))
             continue;
         if (asking->ask) {
             *out = (struct verdict){.kind = VERDICT_ASK, .rule = index};

@@ -115,3 +115,20 @@ void policy_refusal(const struct policy *policy, const struct question *question
     }
     text_finish(out, start);
 }
+
+void policy_confirmation(const struct policy *policy, const struct question *question,
+                         const struct verdict *verdict, const char *text, struct buf *out)
+{
+    size_t start = out->len;
+    ASSERT(verdict->kind == VERDICT_CONFIRM);
+    buf_text(out, "NOPERM respgate: '");
+    add_command(out, question, NULL);
+    buf_printf(out, "' needs confirmation (rule '%s'): %s", policy_rule_name(policy, verdict->rule),
+               text);
+    text_finish(out, start);
+}
+
+bool policy_confirm_console(const struct policy *policy, uint16_t rule)
+{
+    return rule < policy->rule_count && policy->rules[rule].console;
+}

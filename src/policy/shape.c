@@ -79,21 +79,19 @@ static uint64_t address_hash(const struct limiter *limiter, const struct address
 }
 
 /* The declared prefix a key counts under; empty: none, and all such keys share one bucket. */
-static struct str key_prefix(const struct policy *policy, struct str key)
+static struct str key_prefix(const struct question *question, struct str key)
 {
-    (void)policy;
-    (void)key;
-    return STR("");
+    return question->prefix_of ? question->prefix_of(question->scheme, key) : STR("");
 }
 
-static void charge_prefixes(const struct policy *policy, const struct rule *rule, uint16_t index,
+static void charge_prefixes(const struct rule *rule, uint16_t index,
                             const struct question *question, struct charges *charges)
 {
     const struct pace *pace = &rule->pace;
     bool by_key = pace->cost == COST_KEYS;
     uint64_t cost = by_key ? 1 : request_cost(pace, question);
     for (size_t i = 0; cost > 0 && i < question->key_count; i++) {
-        struct str prefix = key_prefix(policy, question->argv[question->keys[i].arg]);
+        struct str prefix = key_prefix(question, question->argv[question->keys[i].arg]);
         charges_add(charges, rule, index, limiter_hash(pace->limiter, prefix.ptr, prefix.len), cost,
                     by_key);
     }
@@ -101,8 +99,8 @@ static void charge_prefixes(const struct policy *policy, const struct rule *rule
         charges_add(charges, rule, index, limiter_hash(pace->limiter, "", 0), cost, false);
 }
 
-static void charge_rule(const struct policy *policy, const struct rule *rule, uint16_t index,
-                        const struct question *question, struct charges *charges)
+static void charge_rule(const struct rule *rule, uint16_t index, const struct question *question,
+                        struct charges *charges)
 {
     const struct pace *pace = &rule->pace;
     const struct subject *subject = question->subject;
@@ -114,7 +112,7 @@ static void charge_rule(const struct policy *policy, const struct rule *rule, ui
     case PER_IP: hash = address_hash(pace->limiter, &subject->address); break;
     case PER_USER: hash = limiter_hash(pace->limiter, subject->user.ptr, subject->user.len); break;
     case PER_RULE: hash = limiter_hash(pace->limiter, "", 0); break;
-    case PER_PREFIX: charge_prefixes(policy, rule, index, question, charges); return;
+    case PER_PREFIX: charge_prefixes(rule, index, question, charges); return;
     }
     cost = request_cost(pace, question);
     if (cost > 0)
@@ -169,7 +167,7 @@ static void paces_observe(const struct policy *policy, const struct command_row 
         }
         struct charges charges;
         charges_init(&charges);
-        charge_rule(policy, rule, index, asking->question, &charges);
+        charge_rule(rule, index, asking->question, &charges);
         bool conforms = buckets_charge(charges.items, charges.count, now);
         for (size_t at = 0; at < charges.count; at++)
             if (!conforms || charges.items[at].wait > 0)
@@ -225,7 +223,7 @@ void policy_shape(const struct policy *policy, const struct question *question, 
         else if (rule->action == ACTION_REWRITE)
             out->rewrites = true;
         else
-            charge_rule(policy, rule, index, question, &charges);
+            charge_rule(rule, index, question, &charges);
     }
     if (charges.count)
         paces_apply(&charges, now, out);

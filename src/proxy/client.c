@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "client_private.h"
+#include "confirm.h"
 #include "count.h"
 #include "stages.h"
 
@@ -164,6 +165,7 @@ void client_freed(struct conn *conn)
     struct client *client = CONTAINER(conn, struct client, conn);
     list_remove(&client->entry);
     span_drop(&client->tracking_command);
+    confirm_free(client);
     free(client->user_name);
     free(client->name);
     free(client->lib_name);

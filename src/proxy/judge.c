@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "confirm.h"
 #include "count.h"
 #include "health.h"
 #include "stages.h"
@@ -55,18 +56,52 @@ void judge_note(struct client *client, const char *format, ...)
     log_notice(client_who(client), "%s", text);
 }
 
+/* A rule whose code was given is skipped, and then another may want one of its own. */
+static void judge_confirmed(struct client *client, struct call *call,
+                            const struct question *question, struct verdict *verdict)
+{
+    const struct policy *policy = client->worker->snapshot->policy;
+    struct question again = *question;
+    again.confirmed = call->confirmed;
+    for (;;) {
+        again.confirmed_count = call->confirmed_count;
+        policy_judge(policy, &again, verdict);
+        if (likely(verdict->kind != VERDICT_CONFIRM) || call->confirmed_count == CONFIRMED_MAX ||
+            !confirm_given(client, call, verdict->rule))
+            return;
+        call->confirmed[call->confirmed_count++] = verdict->rule;
+    }
+}
+
+static void refuse_unconfirmed(struct client *client, const struct call *call,
+                               const struct question *question, const struct verdict *verdict,
+                               struct buf *out)
+{
+    const struct policy *policy = client->worker->snapshot->policy;
+    count(client->worker, STAT_REQUESTS_UNCONFIRMED);
+    audit_request(client, call, question->db, verdict->rule, "confirm", false);
+    client->denied++;
+    stats_rule(client->worker, verdict->rule, STATS_RULE_DENIED);
+    count_refused(client->worker, question, PREFIX_DENIED);
+    policy_confirmation(policy, question, verdict, confirm_offer(client, call, verdict->rule), out);
+    judge_note(client, "'%s' needs confirmation by rule '%s'", call->command->name,
+               policy_rule_name(policy, verdict->rule));
+}
+
 enum judged judge_question(struct client *client, struct call *call,
                            const struct question *question, struct buf *out)
 {
     struct worker *worker = client->worker;
     const struct policy *policy = worker->snapshot->policy;
     struct verdict verdict;
-    policy_judge(policy, question, &verdict);
-    call->exempt = verdict.exempt;
+    judge_confirmed(client, call, question, &verdict);
+    if (question->command == call->command) /* not one of a script's calls */
+        call->exempt = verdict.exempt;
     for (unsigned i = 0; i < verdict.observed_count; i++) {
         count(worker, STAT_REQUESTS_OBSERVED);
         stats_rule(worker, verdict.observed[i], STATS_RULE_OBSERVED);
-        audit_request(client, call, question->db, verdict.observed[i], "deny", true);
+        audit_request(client, call, question->db, verdict.observed[i],
+                      policy_rule_action(policy, verdict.observed[i]), true);
         if (may_log(worker))
             log_info(client_who(client), "observe: rule '%s' would refuse '%s'",
                      policy_rule_name(policy, verdict.observed[i]), call->command->name);
@@ -76,6 +111,9 @@ enum judged judge_question(struct client *client, struct call *call,
     case VERDICT_ALLOW: return JUDGED_ALLOWED;
     case VERDICT_ASK: return JUDGED_ASK;
     case VERDICT_DENY: break;
+    case VERDICT_CONFIRM:
+        refuse_unconfirmed(client, call, question, &verdict, out);
+        return JUDGED_REFUSED;
     }
     if (verdict.blind && call->asks_lost) { /* not refused for what it is */
         buf_printf(out, "ERR respgate: backend %s is unavailable", worker->node->name);

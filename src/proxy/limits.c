@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "confirm.h"
 #include "stages.h"
 
 /* Redis' own text (server.c, commandCheckExistence): the first arguments in at most 128 bytes. */
@@ -18,6 +19,9 @@ enum step reply_unknown(struct client *client, struct call *call)
         client_close(client, REASON_PROTOCOL);
         return CLOSED;
     }
+    enum step step;
+    if (!call->command && confirm_command(client, call, &step))
+        return step;
     if (call->command && client_command_extra(client, call))
         return ANSWERED;
     transaction_abort(client);

@@ -14,6 +14,7 @@
 
 #include "count.h"
 #include "respgate/pressure.h"
+#include "confirm.h"
 #include "stages.h"
 
 enum { STAGE_SHAPE = 4 }; /* what comes before it is without effect on the client */
@@ -85,7 +86,10 @@ static enum step judge(struct client *client, struct call *call)
         call_keys(client->worker, call);
     if (unlikely(!judge_pressure(client, call, TRAIT_PRESSURE, &refusal)))
         return judge_refused(client, &refusal);
-    switch (judge_call(client, call, call->db, &refusal)) {
+    enum judged judged = judge_call(client, call, call->db, &refusal);
+    if (unlikely(client->confirmations) && judged != JUDGED_ASK)
+        confirm_settle(client, judged == JUDGED_ALLOWED);
+    switch (judged) {
     case JUDGED_ALLOWED:
         if (likely(judge_pressure(client, call, TRAIT_PRESSURE | TRAIT_SCRIPT, &refusal)))
             return NEXT;

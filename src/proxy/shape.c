@@ -6,7 +6,22 @@
  */
 #include <stdlib.h>
 
+#include "count.h"
 #include "stages.h"
+
+static struct str declared_prefix(const void *scheme, struct str key)
+{
+    int index = prefix_declared(scheme, key);
+    return index < 0 ? STR("") : prefix_declared_name(scheme, index);
+}
+
+static void shape_question(struct client *client, const struct call *call,
+                           struct question *question)
+{
+    call_question(client, call, call->db, question);
+    question->prefix_of = declared_prefix;
+    question->scheme = client->worker->counts->scheme;
+}
 
 static void shape_observed(struct client *client, const struct call *call,
                            const struct shape *shape)
@@ -16,6 +31,7 @@ static void shape_observed(struct client *client, const struct call *call,
     for (unsigned i = 0; i < shape->observed_count; i++) {
         const char *action = policy_rule_action(policy, shape->observed[i]);
         count(worker, STAT_REQUESTS_OBSERVED);
+        stats_rule(worker, shape->observed[i], STATS_RULE_OBSERVED);
         audit_request(client, call, call->db, shape->observed[i], action, true);
         if (may_log(worker))
             log_info(client_who(client), "observe: rule '%s' would %s '%s'",
@@ -27,6 +43,7 @@ static void shape_logged(struct client *client, const struct call *call, const s
 {
     const struct policy *policy = client->worker->snapshot->policy;
     for (unsigned i = 0; i < shape->logged_count; i++) {
+        stats_rule(client->worker, shape->logged[i], STATS_RULE_HITS);
         audit_request(client, call, call->db, shape->logged[i], "log", false);
         if (may_log(client->worker))
             log_notice(client_who(client), "'%s' by rule '%s'", call->command->name,
@@ -35,12 +52,14 @@ static void shape_logged(struct client *client, const struct call *call, const s
 }
 
 static enum step shape_throttle(struct client *client, const struct call *call,
-                                const struct shape *shape)
+                                const struct question *question, const struct shape *shape)
 {
     struct worker *worker = client->worker;
     const struct policy *policy = worker->snapshot->policy;
     struct buf text = {0};
     count(worker, STAT_REQUESTS_LIMITED);
+    stats_rule(worker, shape->rule, STATS_RULE_LIMITED);
+    count_refused(worker, question, PREFIX_LIMITED);
     audit_request(client, call, call->db, shape->rule, policy_rule_action(policy, shape->rule),
                   false);
     if (may_log(worker))
@@ -58,6 +77,7 @@ static enum step shape_delay(struct client *client, const struct call *call,
 {
     struct worker *worker = client->worker;
     count(worker, STAT_REQUESTS_DELAYED);
+    stats_rule(worker, shape->rule, STATS_RULE_HITS);
     audit_request(client, call, call->db, shape->rule, "delay", false);
     client->wait_until = loop_now(&worker->loop) + shape->wait_ms;
     client_wait(client, WAIT_TIME);
@@ -117,12 +137,27 @@ static enum step shape_rewrite(struct client *client, struct call *call,
     enum step step = NEXT;
     if (policy_rewrite(worker->snapshot->policy, question, arena, &rewritten)) {
         count(worker, STAT_REQUESTS_REWRITTEN);
+        stats_rule(worker, rewritten.rule, STATS_RULE_HITS);
         audit_request(client, call, call->db, rewritten.rule, "rewrite", false);
         request_replace(&call->request, rewritten.argv, rewritten.argc);
         step = rewritten_judge(client, call);
     }
     arena_free(arena);
     return step;
+}
+
+bool shape_rewrites(struct client *client, const struct call *call, int64_t db)
+{
+    const struct policy *policy = client->worker->snapshot->policy;
+    struct question question;
+    struct rewritten rewritten;
+    if (call->exempt || !policy_shapes(policy, call->command))
+        return false;
+    struct arena *arena = arena_new();
+    call_question(client, call, db, &question);
+    bool changes = policy_rewrite(policy, &question, arena, &rewritten);
+    arena_free(arena);
+    return changes;
 }
 
 enum step shape_run(struct client *client, struct call *call)
@@ -134,7 +169,7 @@ enum step shape_run(struct client *client, struct call *call)
     if (likely(call->exempt || !policy_shapes(policy, call->command)))
         return NEXT;
     call_keys(worker, call);
-    call_question(client, call, call->db, &question);
+    shape_question(client, call, &question);
     if (!call->shaped) {
         policy_shape(policy, &question, clock_ns(), &shape);
         if (unlikely(shape.kind == SHAPE_ASK)) {
@@ -143,7 +178,7 @@ enum step shape_run(struct client *client, struct call *call)
         }
         shape_observed(client, call, &shape);
         if (shape.kind == SHAPE_THROTTLE)
-            return shape_throttle(client, call, &shape);
+            return shape_throttle(client, call, &question, &shape);
         shape_logged(client, call, &shape);
         call->shaped = true;
         if (shape.kind == SHAPE_DELAY)

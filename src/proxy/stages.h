@@ -17,6 +17,8 @@ void call_question(struct client *client, const struct call *call, int64_t db,
                    struct question *out);
 bool may_log(struct worker *worker); /* lines about single requests are bounded */
 enum step shape_run(struct client *client, struct call *call); /* shape.c */
+/* Whether a rule would make another request of it: one that is queued already cannot change. */
+bool shape_rewrites(struct client *client, const struct call *call, int64_t db);
 /* The same of a question made by hand; call: what is logged of it. */
 enum judged must_check judge_question(struct client *client, struct call *call,
                                       const struct question *question, struct buf *out);

@@ -139,7 +139,8 @@ static bool transaction_still_allowed(struct client *client)
             allowed = false;
         } else {
             call_keys(worker, &call);
-            allowed = judge_call(client, &call, db, &refusal) == JUDGED_ALLOWED;
+            allowed = judge_call(client, &call, db, &refusal) == JUDGED_ALLOWED &&
+                      !shape_rewrites(client, &call, db);
         }
         if (call.command && strcmp(call.command->name, "select") == 0 && call.request.argc == 2)
             (void)!str_to_int(call.request.argv[1], &db);

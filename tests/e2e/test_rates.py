@@ -119,6 +119,18 @@ def test_cost_keys_and_bytes(limited):
     client.ok("SET", "k", "w")
 
 
+def test_declared_prefixes_have_buckets_and_all_others_share_one(limited):
+    client = limited("[prefixes]\ndeclare = job, session\n"
+                     + limit(commands="set, mset", per="prefix", cost="keys", burst=2))()
+    client.ok("SET job:1 v")
+    client.ok("MSET job:2 v session:1 v x:1 v")
+    throttled(client.call("SET job:3 v"))
+    client.ok("SET session:2 v")
+    client.ok("SET y:1 v")
+    throttled(client.call("SET z:1 v")) # a fresh prefix brings no burst
+    throttled(client.call("MSET session:3 v"))
+
+
 def test_a_refusal_by_one_limit_charges_no_other(limited):
     client = limited(limit("wide", commands="set, get", burst=3) + limit("narrow", burst=1))()
     client.ok("SET k v")

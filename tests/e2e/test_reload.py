@@ -42,7 +42,7 @@ def test_changes_are_logged_rule_by_rule(start_gate, store):
 
 # What an action cannot do without, and what an option goes with.
 ACTIONS = {"deny": {}, "allow": {}, "limit": {"rate": "1/s"}, "delay": {"rate": "1/s"}, "log": {},
-           "rewrite": {"commands": "xadd", "add": "MAXLEN ~ 7"}}
+           "rewrite": {"commands": "xadd", "add": "MAXLEN ~ 7"}, "confirm": {}}
 COMPANIONS = {"min-elements": {"unbounded": "yes"}, "channels": {"commands": "publish"}}
 
 

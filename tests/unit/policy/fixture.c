@@ -90,7 +90,7 @@ static void option_set(struct setup *setup, struct config_rule *rule, struct str
                                                          : PRESSURE_NORMAL;
     } else if (str_equal(key, STR("action"))) {
         rule->has_action = true;
-        rule->action = (enum rule_action)word_index(value, "deny allow limit delay log rewrite");
+        rule->action = (enum rule_action)word_index(value, "deny allow limit delay log rewrite confirm");
     } else if (str_equal(key, STR("mode"))) {
         rule->mode = str_equal(value, STR("observe")) ? RULE_OBSERVE
                      : str_equal(value, STR("off"))   ? RULE_OFF
