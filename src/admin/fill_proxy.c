@@ -122,13 +122,17 @@ void fill_CONFIG(struct table *table, const struct source *source)
     buf_free(&text);
 }
 
+/* Newest first. */
 void fill_AUDIT(struct table *table, const struct source *source)
 {
     struct buf text = {0};
-    struct str line;
+    struct str lines[AUDIT_TAIL], line;
+    size_t count = 0;
     audit_tail(source->proxy, AUDIT_TAIL, &text);
-    for (struct str rest = buf_view(&text); line_next(&rest, &line);)
-        table_str(table, str_copy(table, line));
+    for (struct str rest = buf_view(&text); count < AUDIT_TAIL && line_next(&rest, &line);)
+        lines[count++] = line;
+    while (count--)
+        table_str(table, str_copy(table, lines[count]));
     buf_free(&text);
 }
 

@@ -5,7 +5,7 @@
 #include "table.h"
 
 /* Text columns of the lines; the last column may be longer. */
-enum { TEXT_MAX = 64, LAST_MAX = 1000, JSON_TEXT_MAX = 512 };
+enum { TEXT_MAX = 64, LAST_MAX = 1000, JSON_TEXT_MAX = 2000 };
 
 /* ---- cells as people read them ---- */
 

@@ -153,7 +153,7 @@ static const struct part {
     {TABLE_CLIENTS, "clients", "bytes-in", 10},
     {TABLE_COMMANDS, "commands", "calls", 10},
     {TABLE_HOT, "hot", "minute", 8},
-    {TABLE_AUDIT, "audit", "", AUDIT_TAIL},
+    {TABLE_AUDIT, "audit", "", 30},
     {TABLE_VERSION, "version", "", 100},
 };
 
@@ -162,7 +162,8 @@ static void report_live(struct exchange *exchange, struct report *report)
     struct source source = {exchange->admin->proxy, report};
     struct buf body = {0};
     history_watched(loop_now(&exchange->admin->proxy->loop));
-    buf_printf(&body, "{\"now\":%lld", (long long)report->at);
+    buf_printf(&body, "{\"now\":%lld,\"clock\":%llu", (long long)report->at,
+               (unsigned long long)(report->at_ns / 1000000));
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
         buf_printf(&body, ",\"%s\":", parts[i].name);
         table_json(&table_kinds[parts[i].table], &source, parts[i].by, parts[i].limit, &body);

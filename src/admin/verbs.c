@@ -42,11 +42,12 @@ static void verb_unknown(struct console *console, struct str word)
     const char *nearest = word_nearest(names, word);
     buf_printable(&shown, word, 64);
     if (nearest)
-        console_error(console, "ERR unknown command '%.*s', did you mean '%s'? HELP lists them",
+        console_error(console,
+                      "ERR unknown command '%.*s', did you mean '%s'? SHOW lists what there is",
                       (int)shown.len, shown.ptr, nearest);
     else
-        console_error(console, "ERR unknown command '%.*s'; HELP lists them", (int)shown.len,
-                      shown.len ? shown.ptr : "");
+        console_error(console, "ERR unknown command '%.*s'; SHOW lists what there is",
+                      (int)shown.len, shown.len ? shown.ptr : "");
     buf_free(&shown);
 }
 
@@ -242,30 +243,27 @@ void verb_command(struct console *console, const struct str *argv, size_t argc)
 
 /* ---- HELP and SHOW ---- */
 
-static void help_line(struct buf *out, const char *words, const char *arguments, const char *help)
+static void help_line(struct buf *out, const char *before, const char *words, const char *arguments,
+                      const char *help)
 {
     char left[80];
-    size_t len = 0;
-    for (; words[len] && len < 40; len++)
-        left[len] = (char)(words[len] >= 'a' && words[len] <= 'z' ? words[len] - 32 : words[len]);
-    snprintf(left + len, sizeof(left) - len, "%s%s", arguments[0] ? " " : "", arguments);
+    int len = snprintf(left, sizeof(left), "%s%s", before, words);
+    for (int i = 0; i < len; i++)
+        left[i] = (char)(left[i] >= 'a' && left[i] <= 'z' ? left[i] - 32 : left[i]);
+    snprintf(left + len, sizeof(left) - (size_t)len, "%s%s", arguments[0] ? " " : "", arguments);
     buf_printf(out, "+%-46s %s\r\n", left, help);
 }
 
+/* redis-cli keeps HELP for itself, so SHOW alone tells the same. */
 void verb_help(struct console *console, const struct str *argv, size_t argc)
 {
     (void)argv;
     (void)argc;
-    write_array(&console->out, verb_count);
-    for (size_t i = 0; i < verb_count; i++)
-        help_line(&console->out, verbs[i].words, verbs[i].arguments, verbs[i].help);
-}
-
-static void show_list(struct console *console)
-{
-    write_array(&console->out, TABLE_COUNT);
+    write_array(&console->out, TABLE_COUNT + verb_count);
     for (size_t i = 0; i < TABLE_COUNT; i++)
-        help_line(&console->out, table_kinds[i].name, "", table_kinds[i].help);
+        help_line(&console->out, "show ", table_kinds[i].name, "", table_kinds[i].help);
+    for (size_t i = 0; i < verb_count; i++)
+        help_line(&console->out, "", verbs[i].words, verbs[i].arguments, verbs[i].help);
 }
 
 static void show_done(struct report *report, void *context)
@@ -309,7 +307,7 @@ void verb_show(struct console *console, const struct str *argv, size_t argc)
 {
     enum { ROWS = 1000 };
     if (!argc) {
-        show_list(console);
+        verb_help(console, argv, argc);
         return;
     }
     const struct table_kind *kind = table_by_name(argv[0]);
