@@ -383,7 +383,9 @@ void audit_init(struct proxy *proxy);
 void audit_open(struct proxy *proxy, const char *old);
 void audit_reopen(struct proxy *proxy);
 void audit_free(struct proxy *proxy);
-/* A key as [log] key-names shows it, as a JSON string. */
+/* A key as [log] key-names shows it: its bytes, and as a JSON string. */
+void key_text(const struct config *config, const uint8_t secret[DIGEST_SIZE], struct str key,
+              struct buf *out);
 void key_shown(const struct config *config, const uint8_t secret[DIGEST_SIZE], struct str key,
                struct buf *out);
 

@@ -81,11 +81,22 @@ void fill_USERS(struct table *table, const struct source *source)
     }
 }
 
+/* A key as the configuration lets it be seen: its last segment may be somebody's secret. */
+static void table_key(struct table *table, const struct source *source, struct str key)
+{
+    const struct proxy *proxy = source->proxy;
+    struct buf text = {0};
+    if (key.len)
+        key_text(proxy->snapshot->config, proxy->key_secret, key, &text);
+    table_str(table, (struct str){arena_str(table->arena, buf_view(&text)), text.len});
+    buf_free(&text);
+}
+
 void fill_HOT(struct table *table, const struct source *source)
 {
     const struct report *report = source->report;
     for (size_t i = 0; i < report->hot_count; i++) {
-        table_str(table, report->hot[i].key);
+        table_key(table, source, report->hot[i].key);
         table_number(table, report->hot[i].minute);
         table_number(table, report->hot[i].total);
     }
@@ -99,7 +110,7 @@ void fill_BIG(struct table *table, const struct source *source)
         table_number(table, big->bytes);
         table_text(table, big->reply ? "reply" : "request");
         table_text(table, big->command);
-        table_str(table, big->key);
+        table_key(table, source, big->key);
         table_text(table, big->address);
         table_number(table, big->client);
         table_number(table, (uint64_t)big->when);
@@ -114,7 +125,7 @@ void fill_SLOW(struct table *table, const struct source *source)
         table_number(table, slow->id);
         table_number(table, (uint64_t)slow->when);
         table_text(table, slow->command);
-        table_str(table, slow->key);
+        table_key(table, source, slow->key);
         table_number(table, slow->queue);
         table_number(table, slow->backend);
         table_number(table, slow->output);

@@ -46,28 +46,34 @@ static size_t prefix_len(struct str key)
     return end;
 }
 
-void key_shown(const struct config *config, const uint8_t secret[DIGEST_SIZE], struct str key,
-               struct buf *out)
+void key_text(const struct config *config, const uint8_t secret[DIGEST_SIZE], struct str key,
+              struct buf *out)
 {
-    struct buf text = {0};
     uint8_t digest[DIGEST_SIZE];
     struct str parts[] = {{(const char *)secret, DIGEST_SIZE}, key};
     switch (config->log.key_names) {
     case KEY_NAMES_PREFIX:
-        buf_add(&text, key.ptr, prefix_len(key));
-        buf_text(&text, "*");
+        buf_add(out, key.ptr, prefix_len(key));
+        buf_text(out, "*");
         break;
     case KEY_NAMES_HASH:
         digest_parts(parts, ARRAY_LEN(parts), digest);
         for (size_t i = 0; i < HASH_SHOWN; i++)
-            buf_printf(&text, "%02x", digest[i]);
+            buf_printf(out, "%02x", digest[i]);
         break;
     case KEY_NAMES_FULL:
-        buf_add(&text, key.ptr, key.len < KEY_SHOWN_MAX ? key.len : KEY_SHOWN_MAX);
+        buf_add(out, key.ptr, key.len < KEY_SHOWN_MAX ? key.len : KEY_SHOWN_MAX);
         if (key.len > KEY_SHOWN_MAX)
-            buf_text(&text, "...");
+            buf_text(out, "...");
         break;
     }
+}
+
+void key_shown(const struct config *config, const uint8_t secret[DIGEST_SIZE], struct str key,
+               struct buf *out)
+{
+    struct buf text = {0};
+    key_text(config, secret, key, &text);
     buf_json(out, buf_view(&text));
     buf_free(&text);
 }
