@@ -562,6 +562,7 @@ struct visit {
 void proxy_visit(struct proxy *proxy, struct visit *visit,
                  void (*at)(struct worker *worker, struct visit *visit),
                  void (*done)(struct visit *visit));
+void counts_zero(struct worker *worker); /* on its thread (count.c) */
 void visits_free(struct proxy *proxy);
 void reports_free(struct proxy *proxy); /* those under way, at the end */
 /* For administrators (confirm.c): with a code, confirms the command it was given for; with NULL,

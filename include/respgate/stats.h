@@ -114,6 +114,8 @@ void prefix_add(struct prefix_table *table, struct prefix_ref ref, enum prefix_c
 void prefix_wrote(struct prefix_table *table, struct prefix_ref ref, uint64_t bytes,
                   const struct prefix_writer *writer);
 void prefix_minute(struct prefix_table *table, uint64_t minute); /* that it is now */
+/* All counts are 0 again; places and what is known of their use stay. */
+void prefix_table_zero(struct prefix_table *table);
 size_t prefix_table_bytes(const struct prefix_table *table);
 
 /* One prefix of a table, for reports and tests. */

@@ -47,7 +47,7 @@ static void history_report(struct report *report, void *context)
 {
     const struct histogram *now = &report->backend;
     (void)context;
-    if (history.known && now->count > history.before.count) {
+    if (history.known && now->count > history.before.count && now->sum >= history.before.sum) {
         history.asking->p50 = added_percentile(now, &history.before, 0.50);
         history.asking->p99 = added_percentile(now, &history.before, 0.99);
     }

@@ -159,3 +159,39 @@ void verb_kill(struct console *console, const struct str *argv, size_t argc)
     console_wait(console);
     proxy_visit(console->admin->proxy, &kill->visit, kill_at, kill_done);
 }
+
+/* ---- RESET COUNTERS ---- */
+
+struct reset_visit {
+    struct visit visit; /* first, as in kill_visit */
+    struct console *console;
+};
+
+static void reset_at(struct worker *worker, struct visit *visit)
+{
+    (void)visit;
+    counts_zero(worker);
+}
+
+static void reset_done(struct visit *visit)
+{
+    struct reset_visit *reset = CONTAINER(visit, struct reset_visit, visit);
+    struct console *console = reset->console;
+    free(reset);
+    note(console, "counters are reset");
+    write_status(&console->out, "OK");
+    console_answer(console);
+}
+
+void verb_reset(struct console *console, const struct str *argv, size_t argc)
+{
+    (void)argv;
+    if (argc) {
+        console_error(console, "ERR syntax: RESET COUNTERS");
+        return;
+    }
+    struct reset_visit *reset = xcalloc(1, sizeof(*reset));
+    reset->console = console;
+    console_wait(console);
+    proxy_visit(console->admin->proxy, &reset->visit, reset_at, reset_done);
+}

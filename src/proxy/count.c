@@ -165,6 +165,31 @@ void counts_init(struct worker *worker)
     worker->loop.turn_over = counts_turn_over;
 }
 
+/* Requests in flight keep their places; what they add comes after. */
+void counts_zero(struct worker *worker)
+{
+    struct counts *counts = worker->counts;
+    for (int stat = 0; stat < STAT_COUNT; stat++)
+        __atomic_store_n(&worker->stats[stat], 0, __ATOMIC_RELAXED);
+    for (size_t i = 0; i < counts->command_room; i++) {
+        if (!counts->commands[i])
+            continue;
+        histogram_clear(&counts->commands[i]->proxy);
+        histogram_clear(&counts->commands[i]->backend);
+        counts->commands[i]->calls = counts->commands[i]->errors = 0;
+    }
+    for (size_t i = 0; i < counts->rule_count; i++)
+        memset(counts->rules[i].counts, 0, sizeof(counts->rules[i].counts));
+    for (size_t i = 0; i < counts->user_count; i++)
+        counts->users[i].requests = counts->users[i].denied = 0;
+    prefix_table_zero(counts->prefixes);
+    hot_clear(&counts->hot);
+    big_clear(&counts->big_requests);
+    big_clear(&counts->big_replies);
+    counts->big_requests.floor = counts->big_replies.floor = BIG_BYTES;
+    slow_clear(&counts->slow);
+}
+
 void counts_free(struct worker *worker)
 {
     struct counts *counts = worker->counts;

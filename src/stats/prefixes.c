@@ -397,6 +397,18 @@ static int by_weight(const void *a, const void *b)
     return (*one)->weight > (*other)->weight ? -1 : (*one)->weight < (*other)->weight;
 }
 
+void prefix_table_zero(struct prefix_table *table)
+{
+    for (size_t i = 0; i < table->used; i++) {
+        struct entry *entry = &table->entries[i];
+        memset(entry->counts, 0, sizeof(entry->counts));
+        memset(&entry->now, 0, sizeof(entry->now));
+        memset(&entry->before, 0, sizeof(entry->before));
+        memset(entry->writers, 0, sizeof(entry->writers));
+        memset(&entry->writer_before, 0, sizeof(entry->writer_before));
+    }
+}
+
 /* The most used first, should there be less room than before. */
 void prefix_table_adopt(struct prefix_table *table, const struct prefix_scheme *scheme)
 {

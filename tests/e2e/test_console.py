@@ -1,5 +1,7 @@
 """The console: what redis-cli shows, who may look, who may change, and that nobody else can."""
 import os
+import pty
+import select
 import socket
 import subprocess
 
@@ -146,14 +148,34 @@ def test_a_slip_is_told_the_nearest_word(admin):
 
 
 def test_redis_cli_starts_interactively(admin):
-    """It asks for COMMAND DOCS first."""
-    done = subprocess.run(["script", "-qec", f"redis-cli -p {admin.console_port}", "/dev/null"],
-                          input="SHOW RULES\nhelp drain\nquit\n", capture_output=True, text=True,
-                          timeout=20 * FACTOR)
-    assert "no-flush" in done.stdout and "let the clients go" in done.stdout, done.stdout
+    """It asks for COMMAND DOCS first, and its own help knows the verbs then."""
+    master, slave = pty.openpty()
+    shell = subprocess.Popen(["redis-cli", "-p", str(admin.console_port)], stdin=slave, stdout=slave,
+                             stderr=slave, env={**os.environ, "TERM": "dumb"})
+    os.close(slave)
+    seen = b""
+
+    def until(text):
+        nonlocal seen
+        while text not in seen:
+            ready, _, _ = select.select([master], [], [], 20 * FACTOR)
+            assert ready, seen
+            seen += os.read(master, 65536)
+    try:
+        until(b"> ")
+        os.write(master, b"SHOW RULES\n")
+        until(b"no-flush")
+        os.write(master, b"help drain\n")
+        until(b"let the clients go")
+        os.write(master, b"quit\n")
+        assert shell.wait(20 * FACTOR) == 0
+    finally:
+        shell.kill()
+        shell.wait()
+        os.close(master)
 
 
-@pytest.mark.parametrize("data", [b"*2147483647\r\n", b"*1\r\n$99999999\r\n", b"*-5\r\n$x\r\n", b"*1\r\n+PING\r\n",
+@pytest.mark.parametrize("data", [b"*2147483647\r\n", b"*1\r\n$99999999\r\n", b"*1\r\n$-5\r\n", b"*1\r\n+PING\r\n",
                                   b"x" * 70000, b"*40\r\n" + b"$1\r\nx\r\n" * 40],
                          ids=["huge count", "huge bulk", "negative", "no bulk", "long line", "many arguments"])
 def test_malformed_input_closes_this_console_alone(admin, data):
@@ -332,6 +354,25 @@ def test_client_kill(operator):
         operator.ok("CLIENT", "KILL", str(number))
         with pytest.raises((Closed, ConnectionError)):
             client.call("PING")
+
+
+def test_reset_counters(operator):
+    admin = operator.admin
+    with admin.gate.client() as client:
+        for command in ("SET job:state:1 x", "GET job:state:1", "FLUSHALL"):
+            client.call(command)
+        operator.call("HELLO", "3")
+        counted = {row[b"name"]: row[b"value"] for row in operator.call("SHOW", "STATS")}
+        assert counted[b"requests_total"] == 3 and counted[b"requests_denied_total"] == 1
+        assert operator.call("SHOW", "PREFIXES")[0][b"writes"] == 1
+        operator.ok("RESET", "COUNTERS")
+        counted = {row[b"name"]: row[b"value"] for row in operator.call("SHOW", "STATS")}
+        assert counted[b"requests_total"] == 0 and counted[b"requests_denied_total"] == 0
+        assert operator.call("SHOW", "RULES")[0][b"denied"] == 0
+        assert not any(row[b"writes"] for row in operator.call("SHOW", "PREFIXES"))
+        client.ok("SET job:state:2 x")
+        prefixes = {row[b"prefix"]: row[b"writes"] for row in operator.call("SHOW", "PREFIXES")}
+        assert prefixes[b"job:state"] == 1
 
 
 def test_drain_ends_the_process(start_gate, store, password_file):
