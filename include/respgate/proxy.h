@@ -466,6 +466,7 @@ void worker_drain(struct worker *worker);
 void worker_free(struct worker *worker); /* after its thread has ended */
 void worker_identities(struct worker *worker);
 void control_tick(struct worker *worker);
+void control_ready(struct worker *worker);
 struct parser *worker_parser(struct worker *worker);
 void worker_parser_back(struct worker *worker, struct parser *parser);
 struct client *worker_client(struct worker *worker, uint64_t id); /* by id, or NULL */

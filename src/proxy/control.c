@@ -19,6 +19,13 @@ static void command_done(struct req *req, struct link *link, struct str reply)
         proxy_learn(worker->proxy, reply);
 }
 
+/* A link has become ready: a node's health is asked for before anything is sent to it. */
+void control_ready(struct worker *worker)
+{
+    if (worker->index == 0 && worker->proxy->workers)
+        control_tick(worker);
+}
+
 void control_tick(struct worker *worker)
 {
     if (worker->draining)

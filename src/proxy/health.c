@@ -81,6 +81,22 @@ static void log_level_change(const struct health *health, const char *what, enum
              pressure_percent(used, limit));
 }
 
+/* At the edge the estimate refuses before a look ever tells critical; so a look that finds a node
+ * this near to it after a refusal makes it critical, and what was paused stays so until resume. */
+enum { EDGE_PERCENT = 2 };
+
+static enum pressure level_of(enum pressure before, uint64_t used, uint64_t limit, bool pushed,
+                              const struct config *config)
+{
+    const struct thresholds thresholds = {(unsigned)config->pressure.high,
+                                          (unsigned)config->pressure.critical,
+                                          (unsigned)config->pressure.resume};
+    unsigned edge = thresholds.critical > EDGE_PERCENT ? thresholds.critical - EDGE_PERCENT : 0;
+    if (limit && pushed && used >= pressure_amount(limit, edge))
+        return PRESSURE_CRITICAL;
+    return pressure_next(before, used, limit, &thresholds);
+}
+
 /* ---- memory ---- */
 
 static uint64_t number(int64_t field)
@@ -120,21 +136,19 @@ static void say_unknown(struct health *health, uint64_t limit, const struct info
 static void memory_learn(struct health *health, const struct info *info,
                          const struct config *config, uint64_t now)
 {
-    const struct thresholds thresholds = {(unsigned)config->pressure.high,
-                                          (unsigned)config->pressure.critical,
-                                          (unsigned)config->pressure.resume};
     uint64_t limit = memory_limit(info, config);
     uint64_t used = number(info->used_memory), apart = number(info->mem_not_counted_for_evict);
     used = used > apart ? used - apart : 0;
     bool guarded = limit && info->used_memory != INFO_UNKNOWN && memory_guarded(info, config);
     enum pressure before = (enum pressure)health->memory_level;
     enum pressure level =
-        guarded ? pressure_next(before, used, limit, &thresholds) : PRESSURE_NORMAL;
+        guarded ? level_of(before, used, limit, health->poll.pushed & PUSHED_MEMORY, config)
+                : PRESSURE_NORMAL;
     say_unknown(health, limit, info);
     gauge_look(&health->memory, used, health->poll.memory_mark);
     health_set(health->memory_limit, limit);
     health_set(health->memory_bound,
-               guarded ? pressure_amount(limit, thresholds.critical) : UINT64_MAX);
+               guarded ? pressure_amount(limit, (unsigned)config->pressure.critical) : UINT64_MAX);
     health_set(health->memory_level, level);
     if (level != before)
         log_level_change(health, "memory", before, level, used, limit);
@@ -193,24 +207,24 @@ static void log_disk_failed(const struct health *health, bool failed)
 static void disk_learn(struct proxy *proxy, struct health *health, const struct info *info,
                        const struct config *config, uint64_t now)
 {
-    const struct thresholds thresholds = {(unsigned)config->pressure.high,
-                                          (unsigned)config->pressure.critical,
-                                          (unsigned)config->pressure.resume};
     struct volume volume = volume_of(proxy, info, config);
     bool failed = config->pressure.guard != GUARD_OFF && disk_failed(health, info);
     enum disk_reason reason = failed ? DISK_WRITE_FAILED : DISK_FILLING;
     enum pressure before = (enum pressure)health->disk_level;
-    enum pressure level = pressure_next(before, volume.used, volume.size, &thresholds);
+    enum pressure level =
+        level_of(before, volume.used, volume.size, health->poll.pushed & PUSHED_DISK, config);
     gauge_look(&health->disk, volume.used, health->poll.disk_mark);
     health_set(health->disk_size, volume.size);
     health_set(health->disk_bound,
-               volume.size ? pressure_amount(volume.size, thresholds.critical) : UINT64_MAX);
+               volume.size ? pressure_amount(volume.size, (unsigned)config->pressure.critical)
+                           : UINT64_MAX);
     health_set(health->disk_due,
                volume.size && config->pressure.aof_rewrite_at
                    ? pressure_amount(volume.size, (unsigned)config->pressure.aof_rewrite_at)
                    : UINT64_MAX);
-    if (failed != (health->disk_reason == DISK_WRITE_FAILED))
+    if (failed != health->poll.said_failed)
         log_disk_failed(health, failed);
+    health->poll.said_failed = failed;
     if (failed)
         level = PRESSURE_CRITICAL;
     else if (level != before)
@@ -267,6 +281,10 @@ void health_learn(struct proxy *proxy, struct health *health, const struct info 
                  pressure_percent(gauge_now(&health->memory), health->memory_limit),
                  size_text((double)health->memory_limit).text,
                  health->memory_bound == UINT64_MAX ? "off: it evicts, or guard = off" : "on");
+    if (news && health->disk_size)
+        log_info(NULL, "node %s: AOF %u%% of its volume, %s", health->name,
+                 pressure_percent(gauge_now(&health->disk), health->disk_size),
+                 size_text((double)health->disk_size).text);
     say_forecast(health, now);
     health_set(health->polled, (uint64_t)clock_wall());
     health_set(health->known, true);

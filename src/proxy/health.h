@@ -12,6 +12,8 @@
 
 enum { REWRITE_PAUSE_MS = 60 * 1000 };
 
+/* Which gauge was full by what was reckoned between two looks. */
+enum { PUSHED_MEMORY = 1, PUSHED_DISK = 2 };
 /* Why a level is what it is, for texts. */
 enum disk_reason { DISK_FILLING, DISK_WRITE_FAILED };
 
@@ -20,7 +22,8 @@ struct poll_state {
     uint64_t next, asked;   /* loop ms */
     uint64_t asked_wall_ns; /* of the INFO under way */
     uint64_t memory_mark, disk_mark, removed_mark;
-    bool asking, said_refused, said_slow, said_unknown, said_no_room;
+    uint32_t pushed; /* before the INFO under way */
+    bool asking, said_refused, said_slow, said_unknown, said_no_room, said_failed;
     struct info last; /* the INFO before this one */
     bool has_last;
     struct trend memory, aof;
@@ -60,12 +63,13 @@ struct health {
     uint64_t removed; /* keys that requests through respgate may have removed */
     uint64_t wiped;   /* FLUSHALL and kin sent through respgate */
     uint32_t misconf; /* the node answered MISCONF */
-    uint32_t hurry;   /* a look is wanted before its time */
+    uint32_t pushed;  /* PUSHED_*: something was refused for what is reckoned; look at once */
 
     struct poll_state poll;
 };
-#define health_get(field)        __atomic_load_n(&(field), __ATOMIC_RELAXED)
-#define health_set(field, value) __atomic_store_n(&(field), value, __ATOMIC_RELAXED)
+#define health_get(field)         __atomic_load_n(&(field), __ATOMIC_RELAXED)
+#define health_push(health, bits) __atomic_fetch_or(&(health)->pushed, bits, __ATOMIC_RELAXED)
+#define health_set(field, value)  __atomic_store_n(&(field), value, __ATOMIC_RELAXED)
 
 struct health *health_of(struct proxy *proxy, const char *name);
 /* The worse of both levels: for rules with `when`. */

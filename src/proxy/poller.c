@@ -3,7 +3,7 @@
  *   tick -> mark the gauges, ask INFO -> (reply) -> health_learn -> BGREWRITEAOF?
  *
  * What was answered before INFO was sent is in its numbers; the marks tell. A look comes early when
- * a worker has refused something for what it reckons (health->hurry), and often while a node is at
+ * a worker has refused something for what it reckons (health->pushed), and often while a node is at
  * critical, so that writes resume soon.
  */
 #include <stdio.h>
@@ -142,7 +142,7 @@ static void info_ask(struct health *health, struct link *link, uint64_t now)
     health->poll.asked_wall_ns = clock_ns();
     health->poll.memory_mark = gauge_mark(&health->memory);
     health->poll.disk_mark = gauge_mark(&health->disk);
-    health_set(health->hurry, 0);
+    health->poll.pushed = __atomic_exchange_n(&health->pushed, 0, __ATOMIC_RELAXED);
     link_ask(link, span_copy("*1\r\n$4\r\nINFO\r\n", 14), info_done, health);
 }
 
@@ -167,7 +167,7 @@ void poller_tick(struct node *node, struct link *link)
         poll = CRITICAL_POLL_MS;
     say_slow(health, now, poll);
     bool due = health->disk.told < health->disk_due && gauge_now(&health->disk) >= health->disk_due;
-    bool hurry = due || health_get(health->hurry);
+    bool hurry = due || health_get(health->pushed);
     if (hurry && poll > HURRY_MS)
         poll = HURRY_MS;
     if (!health->poll.asking && now >= health->poll.asked + poll)

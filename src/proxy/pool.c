@@ -192,6 +192,7 @@ void pool_link_ready(struct link *link)
         node_up(pool->node);
     }
     if (link->role == LINK_SHARED) {
+        control_ready(pool->node->worker); /* what waits is counted against a known level */
         parked_flush(pool);
         login_waiters_go(pool);
         return;

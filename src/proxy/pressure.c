@@ -144,13 +144,13 @@ static bool disk_admits(struct health *health, struct call *call, struct buf *ou
 {
     uint64_t bound = health_get(health->disk_bound), size = call->request.bytes.len;
     if (health_get(health->disk_level) != PRESSURE_CRITICAL) {
-        if (bound == UINT64_MAX)
+        if (bound == UINT64_MAX && health_get(health->known))
             return true;
         if (gauge_add(&health->disk, size, bound)) {
             charge_add(&call->charges, &health->disk, size);
             return true;
         }
-        health_set(health->hurry, 1);
+        health_push(health, PUSHED_DISK);
     }
     say_disk(health, out);
     return false;
@@ -162,7 +162,8 @@ static bool memory_admits(struct client *client, struct health *health, struct c
                           struct buf *out)
 {
     uint64_t bound = health_get(health->memory_bound);
-    if ((bound == UINT64_MAX && !client->transaction) || !call_grows(call))
+    bool unguarded = bound == UINT64_MAX && health_get(health->known); /* else it may come to be */
+    if ((unguarded && !client->transaction) || !call_grows(call))
         return true;
     enum pressure level = (enum pressure)health_get(health->memory_level);
     const struct str *argv = call->request.argv;
@@ -173,7 +174,7 @@ static bool memory_admits(struct client *client, struct health *health, struct c
         bytes = gauge_allocated(bytes + OVERHEAD_BYTES * (uint64_t)argc);
     if (client->transaction && client->transaction->shed_at < at)
         client->transaction->shed_at = at;
-    if (bound == UINT64_MAX)
+    if (unguarded)
         return true;
     if (level_sheds(level, at)) {
         say_memory(health, 0, out);
@@ -182,7 +183,7 @@ static bool memory_admits(struct client *client, struct health *health, struct c
     if (at == SHED_NEVER && level != PRESSURE_NORMAL)
         count(client->worker, STAT_PRESSURE_PROTECTED);
     if (!gauge_add(&health->memory, bytes, at == SHED_NEVER ? UINT64_MAX : bound)) {
-        health_set(health->hurry, 1);
+        health_push(health, PUSHED_MEMORY);
         say_memory(health, bytes, out);
         return false;
     }
@@ -247,5 +248,5 @@ void pressure_heard_error(struct node *node, const char *ptr, size_t len)
     health_set(health->misconf, 1);
     health_set(health->disk_reason, DISK_WRITE_FAILED);
     health_set(health->disk_level, PRESSURE_CRITICAL);
-    health_set(health->hurry, 1);
+    health_push(health, PUSHED_DISK);
 }
