@@ -276,6 +276,27 @@ static bool sha1_on_its_way(struct client *client, struct call *call)
     return true;
 }
 
+/* Mode acl: the links its scripts go to have logged in, so whether the store would let this client
+ * in has to be known from a link of its own class. */
+static enum step acl_admit(struct client *client)
+{
+    if (client->worker->snapshot->config->user_count)
+        return NEXT; /* it has logged in to respgate */
+    enum pool_answer answer = pool_verify(client->pool, client);
+    if (answer == POOL_WAIT)
+        return PARKED;
+    if (answer == POOL_READY && !client->pool->noauth)
+        return NEXT;
+    transaction_abort(client);
+    if (client->pool->noauth)
+        client_reply_text(client, "-NOAUTH Authentication required.\r\n");
+    else if (answer == POOL_REFUSED)
+        client_reply_error(client, "%s", client->pool->refusal);
+    else
+        client_reply_away(client);
+    return ANSWERED;
+}
+
 enum step scripting_prepare(struct client *client, struct call *call)
 {
     const struct snapshot *snapshot = client->worker->snapshot;
@@ -283,6 +304,13 @@ enum step scripting_prepare(struct client *client, struct call *call)
                call->command->id != COMMAND_SCRIPT_EXISTS))
         return NEXT;
     enum scripts_mode mode = snapshot->config->scripts.mode;
+    if (mode == SCRIPTS_ACL && scripting_own_link(client, call->command)) {
+        bool again = call->phase != 0;
+        enum step step = acl_admit(client);
+        if (step == NEXT && again)
+            call_keys(client->worker, call); /* others have used the scratch */
+        return step;
+    }
     if (mode == SCRIPTS_ALLOW || mode == SCRIPTS_ACL || mode == SCRIPTS_DENY)
         return NEXT;
     if (call->command->id == COMMAND_SCRIPT_EXISTS) {

@@ -443,6 +443,24 @@ def test_mode_acl_runs_scripts_as_a_user_of_their_own(guard, store, tmp_path):
     assert untouched(store)
 
 
+def test_mode_acl_lends_its_user_to_nobody_the_store_would_not_let_in(start_redis, start_gate, tmp_path):
+    secret = tmp_path / "password"
+    secret.write_text("pw\n")
+    secret.chmod(0o600)
+    store = start_redis(requirepass="geheim", user=("lua", "on", ">pw", "~*", "+@all"))
+    gate = start_gate(store, extra=f"[scripts]\nmode = acl\nusername = lua\npassword-file = {secret}\n")
+    for hello in (None, "HELLO 3"):
+        with gate.client() as client:
+            if hello:
+                client.call(hello)
+            assert client.call("EVAL", "return redis.call('SET', 'k', 'v')", 0).code == "NOAUTH"
+            client.ok("AUTH geheim")
+            assert client.call("EVAL", "return 1", 0) == 1
+    with store.client() as direct:
+        direct.ok("AUTH geheim")
+        assert direct.call("EXISTS k") == 0
+
+
 def test_observe_lets_through_and_says_so(guard, store):
     client = guard(RULES, proxy={"observe": "yes"})
     assert client.call("EVAL", "return redis.call('STRLEN', 'se' .. 'cret:a')", 0) == 6
