@@ -242,6 +242,24 @@ static void reloads(void **state)
               "t: 'control-password-file' cannot change at run time: restart respgate\n");
 }
 
+static void scripts(void **state)
+{
+    refused("[scripts]\nmode = acl\n", "t:2: 'mode = acl' needs username and password-file\n");
+    refused("[scripts]\nallow-sha1 = 6b1b\n",
+            "t:2: allow-sha1: '6b1b' is not a SHA-1 of 40 hex digits\n");
+    refused("[scripts]\nallow-files = none-*.lua\n", "t:2: there is no file 'none-*.lua'\n");
+    file_write("one.lua", "return 1", 0600);
+    file_write("two.lua", "return 2\n", 0600);
+    struct config *config = loads("[scripts]\nallow-files = one.lua, t*.lua\n");
+    assert_int_equal(config->scripts.bodies.count, 2);
+    assert_true(str_equal(config->scripts.bodies.items[1], STR("return 2\n")));
+    assert_int_equal(config->scripts.mode, SCRIPTS_INSPECT);
+    config_free(config);
+    file_write("open.lua", "return 3", 0622);
+    refused("[scripts]\nallow-files = open.lua\n",
+            "t:2: 'open.lua' can be written by group or others (mode 622): chmod go-w\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,7 +268,7 @@ int main(void)
         cmocka_unit_test(limits_in_order), cmocka_unit_test(listeners),
         cmocka_unit_test(users),           cmocka_unit_test(identities),
         cmocka_unit_test(warnings),        cmocka_unit_test(overrides_replace),
-        cmocka_unit_test(reloads),
+        cmocka_unit_test(reloads),         cmocka_unit_test(scripts),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, folder_enter, folder_leave);
 }
