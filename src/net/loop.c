@@ -18,7 +18,8 @@ static void loop_flush(struct loop *loop)
     }
 }
 
-/* Behind each flush, so that the wait for the poll is in no turn. */
+/* Before each flush: the write wakes whoever waits for it, and the scheduler may let them go
+ * first, so that a clock read behind it would have the backend's time in it. */
 static void loop_turn_over(struct loop *loop)
 {
     if (!loop->turn_us)
@@ -33,8 +34,8 @@ static void loop_turn_over(struct loop *loop)
 
 static void loop_before_poll(uv_prepare_t *handle)
 {
-    loop_flush(handle->data);
     loop_turn_over(handle->data);
+    loop_flush(handle->data);
 }
 
 /* Owners that asked for another turn get exactly one: those that ask again while it runs come
@@ -55,8 +56,8 @@ static void loop_after_poll(uv_check_t *handle)
         if (conn->state == CONN_OPEN)
             conn->ops->readable(conn);
     }
-    loop_flush(loop);
     loop_turn_over(loop);
+    loop_flush(loop);
     if (list_empty(&loop->again))
         uv_idle_stop(&loop->idle);
 }

@@ -64,6 +64,12 @@ void counts_settle(struct worker *worker);
 /* How a command's keys count, by its flags: for snapshot_new. */
 uint8_t counting_of(const struct command *command);
 
+/* A build without counting: what it costs is the difference (bench/counting.sh). */
+#ifdef RESPGATE_NO_COUNTING
+enum { COUNTING = false };
+#else
+enum { COUNTING = true };
+#endif
 /* A command was read and answered here or sent. */
 void call_counted(struct client *client, const struct call *call);
 /* A request is about to be sent: its keys are marked, to be counted with its reply. */

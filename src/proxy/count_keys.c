@@ -113,6 +113,8 @@ void call_count(struct client *client, struct call *call, struct req *req)
 {
     struct worker *worker = client->worker;
     uint8_t counting = worker->snapshot->counting[call->command->id];
+    if (!COUNTING)
+        return;
     req->arrived = call->arrived;
     if (unlikely(req->kind == REQ_EXEC)) {
         req->marks = client->exec_marks;

@@ -94,7 +94,7 @@ static inline void run_reply(struct worker *worker, struct node *node, const str
 void call_counted(struct client *client, const struct call *call)
 {
     struct counts *counts = client->worker->counts;
-    if (likely(call->command))
+    if (COUNTING && likely(call->command))
         command_of(counts, call->command->id)->calls++;
 }
 
@@ -166,6 +166,8 @@ void reply_count(struct link *link, struct client *client, struct req *req)
     struct worker *worker = client->worker;
     struct counts *counts = worker->counts;
     bool failed = link->frame_error;
+    if (!COUNTING)
+        return;
     if (likely(is_timed(req))) {
         uint32_t now = (uint32_t)loop_us(&worker->loop);
         run_reply(worker, link->pool->node, req, failed);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "count.h"
 #include "stages.h"
 
 /* How much of a reply must be there before reply_begin can tell what it is: three bytes tell
@@ -46,7 +47,8 @@ void link_send(struct link *link, struct req *req)
     req->state = REQ_SENT;
     if (req->kind == REQ_MONITOR)
         link->monitor = true; /* from here on only a close makes it quiet again */
-    loop_us(link->conn.loop); /* so that this turn's end is known */
+    if (COUNTING)
+        loop_us(link->conn.loop); /* so that this turn's end is known */
     req->turn = link->conn.loop->turn;
     req->offset = link->queued;
     req->since = loop_now(link->conn.loop);

@@ -78,6 +78,7 @@ static enum step shape_delay(struct client *client, const struct call *call,
     struct worker *worker = client->worker;
     count(worker, STAT_REQUESTS_DELAYED);
     stats_rule(worker, shape->rule, STATS_RULE_HITS);
+    stats_rule(worker, shape->rule, STATS_RULE_DELAYED);
     audit_request(client, call, call->db, shape->rule, "delay", false);
     client->wait_until = loop_now(&worker->loop) + shape->wait_ms;
     client_wait(client, WAIT_TIME);

@@ -72,7 +72,8 @@ void call_begin(struct client *client)
 {
     struct request request = client->call.request;
     client->call = (struct call){.request = request, .active = true};
-    client->call.arrived = (uint32_t)loop_us(&client->worker->loop);
+    if (COUNTING)
+        client->call.arrived = (uint32_t)loop_us(&client->worker->loop);
     client->skip_this = client->skip_next;
     client->skip_next = false;
 }
