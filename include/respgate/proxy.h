@@ -65,6 +65,7 @@ struct snapshot {
     struct config *config;
     const struct command_table *commands; /* lives as long as the process */
     struct policy *policy;
+    struct prefix_scheme *prefixes;  /* for the names of keys */
     struct trusted *trusted;         /* bodies of [scripts] allow-files and allow-sha1 */
     struct tls_context *listen_tls;  /* NULL: no tls:// listener */
     struct tls_context *backend_tls; /* NULL: plain */
@@ -383,10 +384,12 @@ void audit_init(struct proxy *proxy);
 void audit_open(struct proxy *proxy, const char *old);
 void audit_reopen(struct proxy *proxy);
 void audit_free(struct proxy *proxy);
-/* A key as [log] key-names shows it: its bytes, and as a JSON string. */
-void key_text(const struct config *config, const uint8_t secret[DIGEST_SIZE], struct str key,
+/* A request that took longer than [log] slow, with its times: a line in the log. */
+void slow_log(struct client *client, const struct slow *slow);
+/* A key as [log] key-names shows it: raw bytes, or a JSON string. From any thread. */
+void key_text(const struct proxy *proxy, const struct snapshot *snapshot, struct str key,
               struct buf *out);
-void key_shown(const struct config *config, const uint8_t secret[DIGEST_SIZE], struct str key,
+void key_shown(const struct proxy *proxy, const struct snapshot *snapshot, struct str key,
                struct buf *out);
 
 /* ---- the path of a request (pipeline.c and its stages) ---- */

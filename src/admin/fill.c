@@ -87,7 +87,7 @@ static void table_key(struct table *table, const struct source *source, struct s
     const struct proxy *proxy = source->proxy;
     struct buf text = {0};
     if (key.len)
-        key_text(proxy->snapshot->config, proxy->key_secret, key, &text);
+        key_text(proxy, proxy->snapshot, key, &text);
     table_str(table, (struct str){arena_str(table->arena, buf_view(&text)), text.len});
     buf_free(&text);
 }

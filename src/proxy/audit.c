@@ -84,8 +84,7 @@ static void add_keys(struct buf *line, const struct client *client, const struct
         if (count++ >= KEYS_SHOWN_MAX)
             continue;
         buf_text(line, count == 1 ? ",\"keys\":[" : ",");
-        key_shown(worker->snapshot->config, worker->proxy->key_secret,
-                  call->request.argv[call->keys[i].arg], line);
+        key_shown(worker->proxy, worker->snapshot, call->request.argv[call->keys[i].arg], line);
     }
     if (count)
         buf_printf(line, "],\"key_count\":%zu", count);
@@ -145,6 +144,27 @@ void audit_changes(struct proxy *proxy, const struct snapshot *next, const char 
         at = (size_t)(end - text.ptr) + 1;
     }
     buf_free(&text);
+}
+
+/* Not in the audit file: nothing was refused. */
+void slow_log(struct client *client, const struct slow *slow)
+{
+    struct worker *worker = client->worker;
+    struct buf key = {0};
+    if (!may_log(worker))
+        return;
+    if (slow->key.ptr) {
+        buf_text(&key, " key ");
+        key_shown(worker->proxy, worker->snapshot, (struct str){slow->key.ptr, slow->key.len},
+                  &key);
+    }
+    uint32_t total = slow->queue + slow->backend;
+    log_notice(client_who(client),
+               "slow: '%s' took %u.%03u ms: queue %u.%03u, backend %s %u.%03u%.*s",
+               command_by_id(worker->snapshot->commands, slow->command)->name, total / 1000,
+               total % 1000, slow->queue / 1000, slow->queue % 1000, slow->node,
+               slow->backend / 1000, slow->backend % 1000, (int)key.len, key.ptr ? key.ptr : "");
+    buf_free(&key);
 }
 
 void audit_tail(struct proxy *proxy, size_t count, struct buf *out)

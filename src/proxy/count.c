@@ -103,7 +103,7 @@ void client_writer(struct client *client)
     memcpy(client->writer.address, &client->subject.address, sizeof(struct address));
 }
 
-static struct prefix_scheme *scheme_of(const struct config *config)
+struct prefix_scheme *scheme_of(const struct config *config)
 {
     return prefix_scheme_new(*config->prefixes.delimiter, (unsigned)config->prefixes.depth,
                              config->prefixes.max, config->prefixes.declare.items,

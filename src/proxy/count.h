@@ -93,6 +93,7 @@ void user_count(struct client *client);
 /* As whom its writes count: its address is known from here on. */
 void client_writer(struct client *client);
 /* All of the client's output has been taken. */
+struct prefix_scheme *scheme_of(const struct config *config); /* [prefixes] */
 void slow_taken(struct client *client);
 
 #endif

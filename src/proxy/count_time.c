@@ -141,6 +141,7 @@ static void slow_reply(struct worker *worker, struct node *node, struct client *
     client->slow = slow->id;
     client->slow_since = now;
     count(worker, STAT_REQUESTS_SLOW);
+    slow_log(client, slow);
 }
 
 void slow_taken(struct client *client)

@@ -36,7 +36,7 @@ bool may_log(struct worker *worker)
     uint64_t window = loop_now(&worker->loop) / 1000;
     if (worker->log_window != window) {
         if (worker->log_count > LOG_REFUSALS_MAX)
-            log_notice(NULL, "%llu more refusals were not logged one by one",
+            log_notice(NULL, "%llu more lines like these were not logged one by one",
                        (unsigned long long)(worker->log_count - LOG_REFUSALS_MAX));
         worker->log_window = window;
         worker->log_count = 0;

@@ -1,79 +1,49 @@
 /* key_names.c - how a key is shown where people look: [log] key-names. */
-#include <stdio.h>
-
+#include "respgate/stats.h"
 #include "stages.h"
 
-enum { SEGMENT_MAX = 32, DEPTH = 2, KEY_SHOWN_MAX = 128, HASH_SHOWN = 8 };
+enum { KEY_SHOWN_MAX = 128, HASH_SHOWN = 8 };
 
-static bool is_hex(char c)
+/* What it is counted under, and never more. */
+static void add_prefix(const struct snapshot *snapshot, struct str key, struct buf *out)
 {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+    int declared = prefix_declared(snapshot->prefixes, key);
+    struct str prefix = declared >= 0 ? prefix_declared_name(snapshot->prefixes, declared)
+                                      : prefix_discover(snapshot->prefixes, key);
+    buf_str(out, prefix);
+    if (prefix.len)
+        buf_text(out, snapshot->config->prefixes.delimiter);
+    buf_text(out, "*");
 }
 
-/* A UUID, eight hex digits and more, four digits and more, long or unprintable: somebody's, and
- * maybe secret. */
-static bool looks_like_id(struct str segment)
-{
-    size_t digits = 0, hex = 0, dashes = 0;
-    if (segment.len > SEGMENT_MAX)
-        return true;
-    for (size_t i = 0; i < segment.len; i++) {
-        unsigned char c = (unsigned char)segment.ptr[i];
-        if (c < 0x20 || c > 0x7e)
-            return true;
-        digits += c >= '0' && c <= '9';
-        hex += is_hex(segment.ptr[i]);
-        dashes += c == '-';
-    }
-    return (digits == segment.len && digits >= 4) || (hex + dashes == segment.len && hex >= 8);
-}
-
-/* The bytes of a key that name its kind and not its owner: without the last segment, and without
- * anything from the first that looks like an id. */
-static size_t prefix_len(struct str key)
-{
-    size_t end = 0, start = 0;
-    for (unsigned depth = 0; depth < DEPTH; depth++) {
-        const char *colon = memchr(key.ptr + start, ':', key.len - start);
-        if (!colon)
-            break;
-        size_t next = (size_t)(colon - key.ptr);
-        if (looks_like_id((struct str){key.ptr + start, next - start}))
-            break;
-        end = next + 1;
-        start = end;
-    }
-    return end;
-}
-
-void key_text(const struct config *config, const uint8_t secret[DIGEST_SIZE], struct str key,
-              struct buf *out)
+static void add_hash(const uint8_t secret[DIGEST_SIZE], struct str key, struct buf *out)
 {
     uint8_t digest[DIGEST_SIZE];
     struct str parts[] = {{(const char *)secret, DIGEST_SIZE}, key};
-    switch (config->log.key_names) {
-    case KEY_NAMES_PREFIX:
-        buf_add(out, key.ptr, prefix_len(key));
-        buf_text(out, "*");
-        break;
-    case KEY_NAMES_HASH:
-        digest_parts(parts, ARRAY_LEN(parts), digest);
-        for (size_t i = 0; i < HASH_SHOWN; i++)
-            buf_printf(out, "%02x", digest[i]);
-        break;
+    digest_parts(parts, ARRAY_LEN(parts), digest);
+    for (size_t i = 0; i < HASH_SHOWN; i++)
+        buf_printf(out, "%02x", digest[i]);
+}
+
+void key_text(const struct proxy *proxy, const struct snapshot *snapshot, struct str key,
+              struct buf *out)
+{
+    switch (snapshot->config->log.key_names) {
+    case KEY_NAMES_PREFIX: add_prefix(snapshot, key, out); return;
+    case KEY_NAMES_HASH: add_hash(proxy->key_secret, key, out); return;
     case KEY_NAMES_FULL:
         buf_add(out, key.ptr, key.len < KEY_SHOWN_MAX ? key.len : KEY_SHOWN_MAX);
         if (key.len > KEY_SHOWN_MAX)
             buf_text(out, "...");
-        break;
+        return;
     }
 }
 
-void key_shown(const struct config *config, const uint8_t secret[DIGEST_SIZE], struct str key,
+void key_shown(const struct proxy *proxy, const struct snapshot *snapshot, struct str key,
                struct buf *out)
 {
     struct buf text = {0};
-    key_text(config, secret, key, &text);
+    key_text(proxy, snapshot, key, &text);
     buf_json(out, buf_view(&text));
     buf_free(&text);
 }

@@ -103,6 +103,7 @@ struct snapshot *snapshot_new(struct config *config, const struct command_table 
         snapshot->counting[i] = counting_of(command);
         snapshot->session[i] = session_row(command->name);
     }
+    snapshot->prefixes = scheme_of(config);
     snapshot->policy = policy_compile(config, commands, problems);
     snapshot->trusted = trusted_new(config);
     snapshot->pressure = pressure_plan_new(config, problems);
@@ -138,6 +139,7 @@ void snapshot_drop(struct snapshot *snapshot)
     if (!snapshot || __atomic_sub_fetch(&snapshot->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
     policy_free(snapshot->policy);
+    prefix_scheme_free(snapshot->prefixes);
     trusted_free(snapshot->trusted);
     pressure_plan_free(snapshot->pressure);
     tls_context_drop(snapshot->listen_tls);

@@ -6,8 +6,9 @@ import signal
 
 import pytest
 
+from harness.process import free_port
 from harness.waiting import wait_until
-from harness.wire import encode
+from harness.wire import Client, encode
 
 pytestmark = pytest.mark.needs_gate
 
@@ -89,6 +90,44 @@ def test_no_default_shows_a_key(start_gate, store, audit):
         client.call("SET session:zztokenzz v")
     assert wait_events(audit, "denied")[0]["keys"] == ["session:*"]
     assert "zztokenzz" not in audit.read_text() + gate.process.log()
+
+
+@pytest.mark.parametrize("names, shown", [("prefix", r'"session:\*"'), ("hash", '"[0-9a-f]{16}"'),
+                                          ("full", '"session:zztokenzz"')])
+def test_slow_requests_are_logged_with_their_times(start_gate, store, names, shown):
+    gate = start_gate(store, log={"slow": "100ms", "key-names": names})
+    with gate.client() as client, store.client() as direct:
+        client.ok("SET session:zztokenzz v")
+        direct.send(encode("DEBUG", "SLEEP", "0.3"))
+        wait_until(lambda: pending(store), "the store to sleep")
+        assert client.call("GET session:zztokenzz") == b"v"
+        direct.read()
+    times = gate.wait_log(rf"slow: 'get' took (\d+)\.\d+ ms: queue \d+\.\d+, backend redis "
+                          rf"(\d+)\.\d+ key {shown}")
+    assert int(times.group(1)) >= int(times.group(2)) >= 100
+    assert (names == "full") == ("zztokenzz" in gate.process.log())
+
+
+def pending(store):
+    """Whether the store does not answer at this moment."""
+    with store.client() as probe:
+        probe.send(encode("PING"))
+        probe.sock.settimeout(0.02)
+        try:
+            return not probe.sock.recv(1)
+        except TimeoutError:
+            return True
+
+
+@pytest.mark.parametrize("names, shown", [("prefix", b"session:*"), ("full", b"session:zztokenzz")])
+def test_the_console_shows_keys_as_asked_for(start_gate, store, names, shown):
+    port = free_port()
+    gate = start_gate(store, log={"key-names": names}, admin={"console": f"127.0.0.1:{port}"})
+    with gate.client() as client, Client(port) as console:
+        client.ok("SET", "session:zztokenzz", "x" * 100_000)
+        rows = wait_until(lambda: console.call("SHOW BIG"), "the large request")
+        assert shown in b" ".join(rows).split()
+        assert (names == "full") == (b"zztokenzz" in b" ".join(rows))
 
 
 # -- floods and files that make trouble ----------------------------------------------------------
