@@ -15,7 +15,7 @@ enum {
     CONNECTIONS_MAX = 64,
     HEAD_MAX = 16 * 1024, /* a request line and its headers, in MHD's own memory */
     IDLE_SECONDS = 20,    /* nothing moves, in either direction */
-    HEAD_MS = 10 * 1000,  /* from connecting, or the last answer, to the end of a head */
+    HEAD_MS = 5 * 1000,   /* from connecting, or the last answer, to the end of a head */
 };
 
 /* One connection: MHD's own timeout begins anew with every byte, which one byte a second evades. */
