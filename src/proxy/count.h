@@ -71,7 +71,18 @@ enum { COUNTING = false };
 enum { COUNTING = true };
 #endif
 /* A command was read and answered here or sent. */
-void call_counted(struct client *client, const struct call *call);
+struct command_counts *command_counted(struct counts *counts, uint16_t id);
+static inline void call_counted(struct client *client, const struct call *call)
+{
+    struct counts *counts = client->worker->counts;
+    if (!COUNTING || unlikely(!call->command))
+        return;
+    uint16_t id = call->command->id;
+    if (likely(id < counts->command_room && counts->commands[id]))
+        counts->commands[id]->calls++;
+    else
+        command_counted(counts, id)->calls++;
+}
 /* A request is about to be sent: its keys are marked, to be counted with its reply. */
 void call_count(struct client *client, struct call *call, struct req *req);
 /* Its reply is whole. */

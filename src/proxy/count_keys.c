@@ -171,7 +171,11 @@ void marks_keep(struct transaction *transaction, struct req *req)
 static void mark_land(struct prefix_table *prefixes, const struct key_mark *mark,
                       const struct prefix_writer *writer)
 {
-    if (mark->what & MARK_READ)
+    if (likely(mark->what == MARK_READ)) {
+        prefix_add(prefixes, mark->ref, PREFIX_READS, 1);
+        return;
+    }
+    if (mark->what & MARK_READ) /* GETEX reads and sets */
         prefix_add(prefixes, mark->ref, PREFIX_READS, 1);
     if (mark->what & MARK_WRITE)
         prefix_wrote(prefixes, mark->ref, mark->bytes, writer);

@@ -22,7 +22,7 @@ static bool is_timed(const struct req *req)
     return !(1u << req->kind & waits);
 }
 
-static struct command_counts *command_of(struct counts *counts, uint16_t id)
+struct command_counts *command_counted(struct counts *counts, uint16_t id)
 {
     if (unlikely(id >= counts->command_room)) {
         size_t room = (size_t)id + 64;
@@ -43,7 +43,7 @@ static uint32_t between(uint32_t from, uint32_t to)
 
 static void run_add(struct worker *worker, const struct run *run, uint32_t end)
 {
-    struct command_counts *command = command_of(worker->counts, run->command);
+    struct command_counts *command = command_counted(worker->counts, run->command);
     uint32_t now = (uint32_t)worker->loop.turn_us;
     uint32_t sent = loop_turn_end(&worker->loop, run->turn, run->arrived);
     uint32_t total = between(run->arrived, end), backend = between(sent, now);
@@ -91,22 +91,15 @@ static inline void run_reply(struct worker *worker, struct node *node, const str
         (struct run){node, req->arrived, req->turn, req->command, 1, failed};
 }
 
-void call_counted(struct client *client, const struct call *call)
-{
-    struct counts *counts = client->worker->counts;
-    if (COUNTING && likely(call->command))
-        command_of(counts, call->command->id)->calls++;
-}
-
 void req_failed(struct worker *worker, const struct req *req)
 {
-    command_of(worker->counts, req->command)->errors++;
+    command_counted(worker->counts, req->command)->errors++;
 }
 
 void call_failed(struct client *client)
 {
     if (client->call.active && client->call.command)
-        command_of(client->worker->counts, client->call.command->id)->errors++;
+        command_counted(client->worker->counts, client->call.command->id)->errors++;
 }
 
 /* ---- slow and large ---- */

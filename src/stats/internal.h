@@ -16,7 +16,9 @@ struct declared {
 struct prefix_scheme {
     char delimiter;
     unsigned depth;
-    size_t max; /* discovered prefixes */
+    size_t head_max;  /* bytes of a key that can matter */
+    uint64_t pattern; /* eight delimiters */
+    size_t max;       /* discovered prefixes */
     size_t declared_count;
     struct declared *declared; /* the longest first */
     int bucket[DECLARED_BUCKETS +

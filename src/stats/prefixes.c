@@ -35,45 +35,50 @@ struct entry {
     struct slot writer_before; /* who wrote most in the minute before */
 };
 
+struct place {
+    uint64_t hash;
+    uint32_t entry; /* + 1; 0: free */
+};
+
 struct prefix_table {
     const struct prefix_scheme *scheme;
     uint64_t seed, minute;
     size_t fixed; /* entries before the discovered ones */
     size_t used, room;
     struct entry *entries;
-    uint32_t *index;              /* of entries + 1 by hash, open addressing; 0: free */
+    struct place *index;          /* of entries by hash, open addressing */
     uint32_t mask, serial, least; /* least: see least_used() */
     size_t name_bytes;
     struct sketch sketch;
 };
 
-/* ---- index ---- */
+/* ---- index ----
+ *
+ * Names are told apart by their hash alone: it has 64 bits and a secret key, so that two of some
+ * thousand names are the same by chance once in 10^13 tables, and by nobody's will.
+ */
 
-static uint32_t *index_find(struct prefix_table *table, uint64_t hash, const char *ptr, size_t len)
+static inline struct place *index_find(const struct prefix_table *table, uint64_t hash)
 {
     uint32_t at = (uint32_t)hash & table->mask;
-    for (;; at = (at + 1) & table->mask) {
-        uint32_t entry = table->index[at];
-        if (!entry)
-            return &table->index[at];
-        const struct entry *found = &table->entries[entry - 1];
-        if (found->hash == hash && found->len == len && memcmp(found->name, ptr, len) == 0)
-            return &table->index[at];
-    }
+    while (table->index[at].entry && table->index[at].hash != hash)
+        at = (at + 1) & table->mask;
+    return &table->index[at];
 }
 
 /* What stood behind the freed place moves up, so that no search ends too early. */
-static void index_remove(struct prefix_table *table, uint32_t *place)
+static void index_remove(struct prefix_table *table, struct place *place)
 {
     uint32_t hole = (uint32_t)(place - table->index);
-    for (uint32_t at = (hole + 1) & table->mask; table->index[at]; at = (at + 1) & table->mask) {
-        uint32_t home = (uint32_t)table->entries[table->index[at] - 1].hash & table->mask;
+    for (uint32_t at = (hole + 1) & table->mask; table->index[at].entry;
+         at = (at + 1) & table->mask) {
+        uint32_t home = (uint32_t)table->index[at].hash & table->mask;
         if (((at - home) & table->mask) < ((at - hole) & table->mask))
             continue;
         table->index[hole] = table->index[at];
         hole = at;
     }
-    table->index[hole] = 0;
+    table->index[hole].entry = 0;
 }
 
 /* ---- keeping and evicting ---- */
@@ -97,13 +102,13 @@ static void entry_fill(struct prefix_table *table, struct entry *entry, uint64_t
     entry->name = xmalloc(len);
     memcpy(entry->name, name, len);
     table->name_bytes += len;
-    *index_find(table, hash, name, len) = (uint32_t)(entry - table->entries) + 1;
+    *index_find(table, hash) = (struct place){hash, (uint32_t)(entry - table->entries) + 1};
 }
 
 static void entry_evict(struct prefix_table *table, struct entry *entry)
 {
     counts_to_other(table, entry);
-    index_remove(table, index_find(table, entry->hash, entry->name, entry->len));
+    index_remove(table, index_find(table, entry->hash));
     table->name_bytes -= entry->len;
     free(entry->name);
 }
@@ -154,7 +159,7 @@ static struct prefix_ref prefix_new(struct prefix_table *table, uint64_t hash, c
 static inline struct prefix_ref look_up(struct prefix_table *table, struct str key, bool touch)
 {
     const struct prefix_scheme *scheme = table->scheme;
-    int declared = prefix_declared(scheme, key);
+    int declared = scheme->declared_count ? prefix_declared(scheme, key) : -1;
     if (unlikely(declared >= 0)) {
         table->entries[FIXED + declared].weight += touch;
         return ref_of(table, FIXED + (size_t)declared);
@@ -163,14 +168,14 @@ static inline struct prefix_ref look_up(struct prefix_table *table, struct str k
     if (!len)
         return ref_of(table, NONE);
     uint64_t hash = stats_hash(table->seed, key.ptr, len);
-    uint32_t entry = *index_find(table, hash, key.ptr, len);
+    uint32_t entry = index_find(table, hash)->entry;
     if (unlikely(!entry)) {
         size_t good = prefix_checked(scheme, (struct str){key.ptr, len});
         if (!good)
             return ref_of(table, NONE);
         if (good < len) {
             hash = stats_hash(table->seed, key.ptr, len = good);
-            entry = *index_find(table, hash, key.ptr, len);
+            entry = index_find(table, hash)->entry;
         }
     }
     if (entry) {

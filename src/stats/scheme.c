@@ -53,18 +53,48 @@ static bool segment_ends(const char *ptr, size_t len)
     return open || (len >= TOKEN_MIN && (seen & mixed) == mixed);
 }
 
+static inline uint64_t load(const char *ptr)
+{
+    uint64_t word;
+    memcpy(&word, ptr, sizeof(word));
+    return word;
+}
+
+/* The top bit of each byte that is 0, and no other. */
+static inline uint64_t zero_bytes(uint64_t word)
+{
+    const uint64_t low = 0x7f7f7f7f7f7f7f7full;
+    return ~(((word & low) + low) | word | low);
+}
+
+/* Eight bytes at a time; the rest of the key by its last eight. A segment too long to belong to a
+ * prefix may be in the head all the same: prefix_checked() ends before it. */
 size_t prefix_head(const struct prefix_scheme *scheme, struct str key)
 {
-    size_t head = 0, at = 0;
-    for (unsigned i = 0; i < scheme->depth; i++) {
-        size_t left = key.len - at, look = left;
-        if (look > PREFIX_SEGMENT_MAX + 1)
-            look = PREFIX_SEGMENT_MAX + 1; /* a longer segment ends it as surely as the last one */
-        const char *end = memchr(key.ptr + at, scheme->delimiter, look);
-        if (!end)
-            break;
-        head = (size_t)(end - key.ptr);
-        at = head + 1;
+    size_t head = 0, at = 0, len = key.len < scheme->head_max ? key.len : scheme->head_max;
+    unsigned left = scheme->depth;
+    uint64_t hits;
+    for (; at + 8 <= len; at += 8)
+        for (hits = zero_bytes(load(key.ptr + at) ^ scheme->pattern); hits; hits &= hits - 1) {
+            head = at + (size_t)__builtin_ctzll(hits) / 8;
+            if (--left == 0)
+                return head;
+        }
+    if (unlikely(len < 8)) {
+        for (; at < len && left; at++)
+            if (key.ptr[at] == scheme->delimiter) {
+                head = at;
+                left--;
+            }
+        return head;
+    }
+    if (at == len)
+        return head;
+    hits = zero_bytes(load(key.ptr + len - 8) ^ scheme->pattern);
+    for (hits &= ~0ull << (8 * (at + 8 - len)); hits; hits &= hits - 1) {
+        head = len - 8 + (size_t)__builtin_ctzll(hits) / 8;
+        if (--left == 0)
+            return head;
     }
     return head;
 }
@@ -199,6 +229,8 @@ struct prefix_scheme *prefix_scheme_new(char delimiter, unsigned depth, size_t m
     scheme->delimiter = delimiter;
     scheme->depth = depth < PREFIX_DEPTH_MAX ? depth : PREFIX_DEPTH_MAX;
     scheme->max = max;
+    scheme->pattern = 0x0101010101010101ull * (unsigned char)delimiter;
+    scheme->head_max = scheme->depth * (PREFIX_SEGMENT_MAX + 1);
     scheme->declared = xcalloc(count + 1, sizeof(*scheme->declared));
     for (size_t i = 0; i < count; i++)
         scheme->declared[scheme->declared_count++] = declared_of(scheme, declared[i]);

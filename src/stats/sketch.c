@@ -5,14 +5,21 @@
 
 enum { ROWS = 4, WIDTH_MIN = 256, WIDTH_MAX = 65536, AGE_FACTOR = 64 };
 
-static uint64_t load(const char *ptr, size_t len)
+static inline uint64_t load8(const char *ptr)
 {
-    uint64_t word = 0;
-    memcpy(&word, ptr, len);
+    uint64_t word;
+    memcpy(&word, ptr, sizeof(word));
     return word;
 }
 
-static uint64_t mix(uint64_t a, uint64_t b)
+static inline uint32_t load4(const char *ptr)
+{
+    uint32_t word;
+    memcpy(&word, ptr, sizeof(word));
+    return word;
+}
+
+static inline uint64_t mix(uint64_t a, uint64_t b)
 {
     unsigned __int128 product = (unsigned __int128)a * b;
     return (uint64_t)product ^ (uint64_t)(product >> 64);
@@ -24,13 +31,13 @@ uint64_t stats_hash(uint64_t seed, const char *ptr, size_t len)
 {
     static const uint64_t odd = 0x9e3779b97f4a7c15ull, other = 0xd6e8feb86659fd93ull;
     uint64_t hash = seed ^ (len * odd), last;
-    if (len >= 8) {
+    if (likely(len >= 8)) {
         const char *end = ptr + len - 8;
         for (; ptr < end; ptr += 8)
-            hash = mix(hash ^ load(ptr, 8), odd);
-        last = load(end, 8);
+            hash = mix(hash ^ load8(ptr), odd);
+        last = load8(end);
     } else if (len >= 4) {
-        last = load(ptr, 4) << 32 | load(ptr + len - 4, 4);
+        last = (uint64_t)load4(ptr) << 32 | load4(ptr + len - 4);
     } else {
         last = len ? (uint64_t)(unsigned char)ptr[0] << 16 |
                          (uint64_t)(unsigned char)ptr[len / 2] << 8 | (unsigned char)ptr[len - 1]
