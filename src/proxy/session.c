@@ -49,6 +49,7 @@ static const struct session_row {
     {"punsubscribe", subscribe_run, IN_MULTI_REFUSE},
     {"sunsubscribe", subscribe_run, IN_MULTI_REFUSE},
     {"monitor", session_monitor, IN_MULTI_REFUSE},
+    {"info", info_run, IN_MULTI_QUEUE},
     {"wait", session_wait, IN_MULTI_QUEUE},
     {"waitaof", session_wait, IN_MULTI_QUEUE},
     {"script|kill", session_aside, IN_MULTI_QUEUE},

@@ -128,6 +128,8 @@ void auth_initial(struct client *client);
 void auth_forget(struct client *client);
 void auth_failures_free(struct worker *worker);
 
+enum step info_run(struct client *client, struct call *call); /* info.c */
+
 /* CLIENT (client_command.c). */
 enum step client_command_run(struct client *client, struct call *call);
 bool client_unblock(struct client *client, bool error); /* false: it was not blocked */
