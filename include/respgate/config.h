@@ -176,6 +176,7 @@ struct config {
         double dial_rate; /* a second */
         uint64_t connect_timeout, request_timeout, park_timeout, park_limit;
         uint64_t breaker_errors, breaker_probe;
+        const char *announce; /* host:port; NULL: the address a client came to */
         struct text_list share_channels;
     } backend;
 

@@ -18,6 +18,7 @@
 #include "respgate/net.h"
 #include "respgate/policy.h"
 #include "respgate/resp.h"
+#include "respgate/route.h"
 #include "respgate/stats.h"
 
 struct worker;
@@ -70,9 +71,10 @@ struct snapshot {
     struct tls_context *listen_tls;  /* NULL: no tls:// listener */
     struct tls_context *backend_tls; /* NULL: plain */
     struct pressure_plan *pressure;
-    uint8_t *traits;   /* by command id */
-    uint8_t *counting; /* by command id: how its keys count (count_keys.c) */
-    uint8_t *session;  /* by command id: row of the session table, 0 none */
+    uint8_t *traits;              /* by command id */
+    uint8_t *counting;            /* by command id: how its keys count (count_keys.c) */
+    uint8_t *session;             /* by command id: row of the session table, 0 none */
+    struct command_route *routes; /* by command id: its way in a cluster */
 };
 /* Takes over a reference to config. NULL with problems when something does not fit. */
 struct snapshot *snapshot_new(struct config *config, const struct command_table *commands,
@@ -114,11 +116,15 @@ enum req_kind {
     REQ_SUBSCRIBE, /* answered once for each channel */
     REQ_MONITOR,
     REQ_TRACKING,
-    REQ_COUNT, /* PUBLISH, PUBSUB NUMSUB: a number that lacks who shares a subscription */
-    REQ_ASK,   /* respgate's question for its client: ask.c */
+    REQ_GATHER, /* stands in its client's queue for the parts it was split into */
+    REQ_PART,   /* one of them: of no client, its reply goes to the gather */
+    REQ_COUNT,  /* PUBLISH, PUBSUB NUMSUB: a number that lacks who shares a subscription */
+    REQ_ASK,    /* respgate's question for its client: ask.c */
     REQ_KIND_COUNT
 };
-enum req_state { REQ_LOCAL, REQ_PARKED, REQ_SENT, REQ_DONE };
+enum req_state { REQ_LOCAL, REQ_PARKED, REQ_SENT, REQ_HELD, REQ_DONE };
+/* What must precede a request on the very same link. */
+enum req_prefix { PREFIX_NONE, PREFIX_ASKING, PREFIX_PING };
 
 /* One key of a request, to be counted with its reply (count_keys.c). */
 struct key_mark {
@@ -147,7 +153,11 @@ struct req {
     void *context;
     uint64_t offset; /* of its first byte in the link's stream: below conn.written it was begun */
     uint64_t since;  /* loop ms: parked, then written */
+    struct gather *gather;     /* of REQ_GATHER, and of a REQ_PART whose reply is still wanted */
+    struct redirect *redirect; /* NULL: it went where it belonged at once */
     size_t size;
+    int16_t slot; /* of its keys in a cluster; else SLOT_NONE */
+    uint8_t prefix;
     uint32_t expect; /* by kind: confirmations still to come, db of EXEC + 1, TRACKING_ON or OFF,
                         what a number lacks */
     uint8_t aux;     /* REQ_SUBSCRIBE: kind of subscription */
@@ -166,6 +176,15 @@ struct req {
 enum { TRACKING_OFF, TRACKING_ON };
 struct req *req_new(struct worker *worker);
 void req_free(struct worker *worker, struct req *req);
+
+/* Whether anybody waits for its reply. */
+static inline bool req_wanted(const struct req *req)
+{
+    return req->client || (req->kind == REQ_PART && req->gather);
+}
+/* Answers in place of the backend; the req stays with its link as a tombstone, or with the caller.
+ * A line with its CRLF. */
+void req_answer(struct req *req, const char *error);
 
 struct req_queue {
     struct req *head, *tail;
@@ -214,6 +233,9 @@ struct call {
     bool keys_unknown;
     struct charge *charges; /* moves to the req, or to the transaction */
     bool active;
+    bool unpinned;     /* in a cluster: past the pinned link, which is at another node */
+    struct pool *pool; /* where it goes; only from `place` to `dispatch` */
+    int16_t slot;      /* in a cluster: of its keys, SLOT_NONE or SLOT_MANY */
     bool to_pinned;   /* goes to the pinned link though its command ends the reason for one */
     bool selects;     /* a SELECT queued in MULTI */
     uint8_t asked;    /* enum elements_state of the question the rules are asked */
@@ -256,6 +278,8 @@ struct transaction {
     bool lost;                /* its link died, or there was none */
     struct key_mark *marks;   /* of the commands queued: they count when EXEC succeeds */
     size_t mark_count, mark_room;
+    bool local;          /* in a cluster, before its first key: no node knows of it yet */
+    int slot;            /* in a cluster: of its keys; SLOT_NONE: none so far */
 };
 
 struct client {
@@ -271,6 +295,7 @@ struct client {
     struct transaction *transaction;
     struct link *pinned;
     uint32_t pins;
+    uint32_t deferred; /* requests that wait to be sent again (redirect.c) */
     int db;
     uint8_t resp;
     uint8_t state, wait;
@@ -311,6 +336,7 @@ struct client {
     bool watch_lost; /* a watched link died: the next EXEC answers nil */
     bool lost_write; /* while a dead link's requests are sorted */
     uint64_t watched_keys;
+    int watch_slot;                      /* in a cluster: of the keys it watches */
     struct subscriptions *subscriptions; /* subscribe.c: at its own link */
     struct confirmations *confirmations; /* confirm.c; NULL: none */
     struct list memberships;             /* share.c: those it shares with others, */
@@ -418,6 +444,11 @@ struct worker {
     uint64_t kill_at;             /* loop ms before which no script is killed again */
     struct list nodes;            /* all backends this worker knows */
     struct node *node;            /* where requests without a key go, and logins are tried */
+    bool clustered;               /* the backend is a cluster, known or not */
+    struct slot_map *map;         /* NULL: not known yet */
+    struct node **by_index;       /* nodes as the map numbers them */
+    struct list held;             /* redirects: requests to be sent again */
+    struct topology *topology;    /* worker 0 */
     struct link_class **classes;  /* by id; NULL: free */
     unsigned class_count;
     struct list clients[CLIENT_STATES];
@@ -506,9 +537,10 @@ struct proxy {
     uint64_t volume_used, volume_next; /* next: loop ms */
     struct tally *pinned_addresses, *pinned_users; /* pinned links in use */
     uint64_t dial_next;                            /* GCRA of dial-rate, atomic, ns */
-    int64_t handshakes;               /* atomic: TLS handshakes under way in all workers */
-    int64_t pinned;                   /* atomic: pinned links in use, of all workers */
-    int64_t links[2];                 /* atomic: by role, of all workers */
+    uint64_t cluster_doubt; /* atomic, loop ms: until then nodes are asked for the map often */
+    int64_t handshakes;     /* atomic: TLS handshakes under way in all workers */
+    int64_t pinned;         /* atomic: pinned links in use, of all workers */
+    int64_t links[2];       /* atomic: by role, of all workers */
     uint64_t refused, refused_logged; /* clients turned away at the door */
     uint64_t reloads, reload_failures;
     bool reload_failed;        /* the last one */

@@ -85,6 +85,7 @@ struct slot_map *map_vote(struct cluster_view *const *views, size_t count);
 struct slot_map *map_hold(struct slot_map *map);
 void map_drop(struct slot_map *map);
 bool map_equal(const struct slot_map *a, const struct slot_map *b);
+bool view_equal(const struct cluster_view *a, const struct cluster_view *b);
 /* Index of the node with that id, or NO_OWNER. */
 uint16_t map_find(const struct slot_map *map, const char *id);
 /* What changed, one line a range ("slots 0-99: aaaaaaaa -> bbbbbbbb"), for the log. old may be
@@ -113,11 +114,11 @@ enum merge {
     MERGE_RANDOM, /* one that is not null */
     MERGE_INFO,   /* INFO: the first one's text, with what adds up added up */
 };
-struct route {
+struct command_route {
     uint8_t kind, merge;
 };
 /* By policy of the command, and a few exceptions. Once for each command: the result is kept. */
-struct route route_of(const struct command *command);
+struct command_route route_of(const struct command *command);
 /* One part of a split command: the keys of one slot, as argument numbers. */
 struct split_part {
     uint16_t slot;

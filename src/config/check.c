@@ -183,12 +183,25 @@ static void check_backend_tls(const struct config *config, struct problems *prob
     }
 }
 
+/* Several addresses are seeds of one cluster, and reached in one way. */
+static void check_seeds(const struct config *config, struct problems *problems)
+{
+    const struct backend_address *url = config->backend.url;
+    if (config->backend.url_count > 1 && config->backend.mode == MODE_STANDALONE)
+        problem_error(problems, url[1].where,
+                      "url: several addresses belong to a cluster, and mode is standalone");
+    for (size_t i = 1; i < config->backend.url_count; i++) {
+        if (!url[i].host || !url[0].host)
+            problem_error(problems, url[i].where, "url: a unix socket is no seed of a cluster");
+        else if (url[i].tls != url[0].tls)
+            problem_error(problems, url[i].where,
+                          "url: redis:// and rediss:// do not go together");
+    }
+}
+
 static void check_backend(const struct config *config, struct problems *problems)
 {
-    if (config->backend.url_count > 1)
-        problem_error(problems, config->backend.url[1].where,
-                      "url: several addresses belong to a cluster or to sentinels, which are not "
-                      "available in this version");
+    check_seeds(config, problems);
     check_identity(config, problems);
     check_backend_tls(config, problems);
 }

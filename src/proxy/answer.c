@@ -122,6 +122,14 @@ void client_answer_req(struct client *client, struct req *req, const char *error
     client_advance(client);
 }
 
+void req_answer(struct req *req, const char *error)
+{
+    if (req->kind == REQ_PART)
+        gather_failed(req, error);
+    else
+        client_answer_req(req->client, req, error);
+}
+
 void client_reply(struct client *client, const struct buf *reply)
 {
     bool mute = client->reply_off || client->skip_this;

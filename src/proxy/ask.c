@@ -78,10 +78,12 @@ static void ask_send(struct client *client, struct link *pinned, const struct st
     count(worker, STAT_ASKS);
     client->call.asks++;
     client_enqueue(client, req);
-    client->lane = pinned ? (const void *)pinned : client->pool;
+    req->slot = worker->clustered ? (int16_t)key_slot(argv[1]) : SLOT_NONE;
+    struct pool *pool = cluster_pool(worker, client->pool->class, req->slot);
+    client->lane = pinned ? (const void *)pinned : pool;
     if (pinned) {
         link_send(pinned, req);
-    } else if (!pool_send(client->pool, req)) {
+    } else if (!pool || !pool_send(pool, req)) {
         client_answer_req(client, req, "");
         req_free(worker, req);
     }
@@ -92,7 +94,7 @@ void ask_node(struct client *client, const struct question *question)
     struct call *call = &client->call;
     struct link *pinned = client->pins & ~(uint32_t)PIN_BLOCK ? client->pinned : NULL;
     const void *lane = pinned ? (const void *)pinned : client->pool;
-    if (client->queue.head && client->lane && client->lane != lane) {
+    if (client->queue.head && client->lane && (client->lane != lane || client->worker->clustered)) {
         client_wait(client, WAIT_DRAIN); /* then it is judged, and asked for, again */
         return;
     }

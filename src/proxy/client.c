@@ -116,7 +116,7 @@ static void client_forget_reqs(struct client *client)
         struct req *next = req->next_client;
         req->client = NULL;
         req->next_client = NULL;
-        if (req->state == REQ_DONE || req->state == REQ_LOCAL)
+        if (req->state == REQ_DONE || req->state == REQ_LOCAL || req->kind == REQ_GATHER)
             req_free(client->worker, req);
         else
             spans_clear(&req->reply); /* its link or pool still has it */
@@ -225,6 +225,8 @@ void kind_lost(struct client *client, const struct req *req)
     case REQ_EXEC:
     case REQ_WATCH:
     case REQ_COUNT:
+    case REQ_GATHER:
+    case REQ_PART:
     case REQ_KIND_COUNT: return;
     case REQ_ASK: ask_lost(client); return;
     case REQ_MULTI:

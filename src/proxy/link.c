@@ -42,8 +42,20 @@ static void queue_push(struct req_queue *queue, struct req *req)
     queue->count++;
 }
 
+static void prefix_send(struct link *link, struct req *req)
+{
+    uint8_t prefix = req->prefix;
+    req->prefix = PREFIX_NONE;
+    if (prefix == PREFIX_ASKING)
+        link_ask(link, span_copy("*1\r\n$6\r\nASKING\r\n", 16), link_ignore, NULL);
+    else
+        link_ask(link, span_copy("*1\r\n$4\r\nPING\r\n", 14), link_ignore, NULL);
+}
+
 void link_send(struct link *link, struct req *req)
 {
+    if (unlikely(req->prefix))
+        prefix_send(link, req);
     req->state = REQ_SENT;
     if (req->kind == REQ_MONITOR)
         link->monitor = true; /* from here on only a close makes it quiet again */
@@ -59,8 +71,10 @@ void link_send(struct link *link, struct req *req)
     if (!link->expire)
         link->expire = req;
     conn_write(&link->conn, span_hold(req->bytes));
-    if (link->role == LINK_PINNED)
-        span_drop(&req->bytes); /* never sent again: what it did to the link's state is gone */
+    /* Never sent again: what it did to the link's state is gone. Only in a cluster a node may say
+     * that it has not run at all (redirect.c). */
+    if (link->role == LINK_PINNED && (!link_worker(link)->clustered || req->kind == REQ_FORWARD))
+        span_drop(&req->bytes);
 }
 
 void link_ask(struct link *link, struct span command,
@@ -94,9 +108,9 @@ void link_expire(struct link *link, uint64_t now)
     bool silent = false;
     while (limit && link->expire && link->state == LINK_READY) {
         struct req *req = link->expire;
-        if (req->client && (req->traits & TRAIT_NO_TIMEOUT) && link->role == LINK_PINNED)
+        if (req_wanted(req) && (req->traits & TRAIT_NO_TIMEOUT) && link->role == LINK_PINNED)
             break; /* what is behind one's own BLPOP waits for it, not for the backend */
-        if (req->client && !(req->traits & TRAIT_NO_TIMEOUT)) {
+        if (req_wanted(req) && !(req->traits & TRAIT_NO_TIMEOUT)) {
             if (req->offset + req->size > link->conn.written)
                 req->since = now; /* the clock starts when it is written */
             if (now < req->since + limit)
@@ -107,7 +121,7 @@ void link_expire(struct link *link, uint64_t now)
             snprintf(text, sizeof(text),
                      "-ERR respgate: no reply from %s in %llu ms, the command may have run\r\n",
                      link->pool->node->name, (unsigned long long)limit);
-            client_answer_req(req->client, req, text); /* stays in our queue: a tombstone */
+            req_answer(req, text); /* stays in our queue: a tombstone */
         }
         link->expire = req->next_link;
     }
@@ -295,8 +309,8 @@ struct link *link_dial(struct pool *pool, enum link_role role)
         .port = address->port,
         .path = address->path,
         .tls = worker->snapshot->backend_tls,
-        .server_name =
-            address->server_name ? address->server_name : config->backend.tls_server_name,
+        .server_name = config->backend.tls_server_name ? config->backend.tls_server_name
+                                                       : address->server_name,
     };
     conn_dial(&link->conn, &worker->loop, &link_ops, &target);
     return link;

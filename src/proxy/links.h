@@ -34,12 +34,19 @@ struct node_counts {
 
 struct node {
     struct worker *worker;
-    struct list entry; /* of worker->nodes */
+    struct list entry;     /* of worker->nodes */
     struct health *health; /* of the process, by name */
     struct list pools;
     struct pool **by_class; /* the same, by class id; NULL where there is none */
     unsigned class_room;
     struct node_address address;
+    char id[NODE_ID_LEN + 1]; /* in a cluster; "" until it is known */
+    bool is_primary, gone;    /* as the map has it; gone: not in it any more */
+    /* What it tells of the cluster; worker 0's. */
+    struct cluster_view *view; /* NULL: none, or too old */
+    uint64_t view_asked;       /* loop ms; 0: not asked, or answered */
+    uint64_t view_next;
+    bool view_failed;  /* said so in the log */
     char name[16];     /* "redis", or the beginning of its id: what clients may see */
     uint32_t failures; /* dials failed in a row: backoff */
     uint64_t retry_at; /* loop ms before which nothing is dialled */
@@ -48,7 +55,7 @@ struct node {
     uint64_t probe_at;
     size_t parked_bytes;
     uint32_t ready_links;
-    bool is_up, said_mode;
+    bool is_up;
     bool no_hello;      /* a server before Redis 6: AUTH alone */
     int db_limit;       /* the backend has refused this db: no dial for it or those above */
     struct link *spare; /* connected, but its login was refused: good for the next try */
@@ -134,7 +141,8 @@ enum frame_target {
     FRAME_REQ,
     FRAME_PUSH,
     FRAME_DROP,
-    FRAME_OWN /* the request's reply, of which respgate writes its own version */
+    FRAME_REDIRECT, /* the same: it has not run here, redirect.c */
+    FRAME_OWN       /* the request's reply, of which respgate writes its own version */
 };
 
 /* One backend connection. */
@@ -192,5 +200,38 @@ void link_go_on(struct link *link);
 void link_patience(struct link *link, uint64_t now);
 const char *
 link_who(const struct link *link); /* "link=3 node=redis": static, until the next call */
+
+/* ---- clusters ---- */
+
+/* cluster.c: the map as a worker uses it. */
+void cluster_adopt(struct worker *worker, struct slot_map *map); /* takes the reference over */
+void cluster_tick(struct worker *worker);
+void cluster_free(struct worker *worker);
+struct node *cluster_node_by_id(struct worker *worker, const char *id);
+/* The node of that id or address, or NULL. */
+struct node *cluster_node_by_address(struct worker *worker, struct str host, uint16_t port);
+/* A request is on its way to a node that may not be the right one any more: ask all, soon. */
+void cluster_doubt(struct worker *worker);
+void cluster_found(struct worker *worker); /* HELLO says it is a cluster */
+/* The pool of that class where the slot is; without one, the worker's own node's. NULL: nobody
+ * owns the slot. */
+struct pool *cluster_pool(struct worker *worker, struct link_class *class, int slot);
+
+/* topology.c: asks all nodes, votes, tells all workers; worker 0. */
+void topology_tick(struct worker *worker);
+void topology_free(struct worker *worker);
+
+/* redirect.c: MOVED, ASK and what else means "not here, not now". */
+bool redirect_wanted(struct link *link, struct req *req, const char *ptr, size_t len);
+void redirect_take(struct link *link, struct req *req); /* its reply has ended; off the queue */
+void redirect_go(struct worker *worker);                /* whatever may go now */
+void redirect_ran(struct client *client, const struct req *req);
+void redirect_free(struct req *req);
+
+/* gather.c: one request, many parts. */
+struct link_class *gather_class(const struct gather *gather);
+void gather_done(struct link *link, struct req *req);
+void gather_failed(struct req *req, const char *error);
+void gather_abandon(struct gather *gather); /* its client is gone */
 
 #endif

@@ -56,19 +56,6 @@ static void login_finish(struct link *link)
     pool_link_ready(link);
 }
 
-/* mode = auto asks the node. What is not served yet is at least named. */
-static void login_wrong_mode(const struct link *link, struct str mode)
-{
-    struct node *node = link->pool->node;
-    if (node->said_mode || link_worker(link)->snapshot->config->backend.mode != MODE_AUTO)
-        return;
-    node->said_mode = true;
-    log_warn(link_who(link),
-             "the backend runs in mode %.*s, which this version does not serve: it is treated as "
-             "one standalone node (mode = standalone says so without this line)",
-             (int)mode.len, mode.ptr);
-}
-
 static void login_hello_facts(struct link *link, struct str reply)
 {
     struct node *node = link->pool->node;
@@ -83,8 +70,8 @@ static void login_hello_facts(struct link *link, struct str reply)
         snprintf(node->version, sizeof(node->version), "%.*s", (int)version->text.len,
                  version->text.ptr);
     const struct tree *mode = tree ? tree_get(tree, "mode") : NULL;
-    if (mode && !str_equal(mode->text, STR("standalone")))
-        login_wrong_mode(link, mode->text);
+    if (mode && str_equal(mode->text, STR("cluster")))
+        cluster_found(link_worker(link));
     if (server)
         snprintf(node->server, sizeof(node->server), "%.*s", (int)server->text.len,
                  server->text.ptr);

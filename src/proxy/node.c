@@ -27,6 +27,7 @@ void node_failed(struct node *node, const char *reason)
         delay = BACKOFF_MAX_MS;
     node->failures++;
     node->counts.dial_failures++;
+    cluster_doubt(node->worker);
     node->retry_at = loop_now(&node->worker->loop) + delay / 2 + random_below((uint32_t)delay);
     if (node->ready_links == 0 && (node->is_up || node->failures == 1)) {
         log_error(NULL, "backend %s (%s) is unavailable: %s (worker %u)", node->name,
@@ -46,6 +47,7 @@ void node_timed_out(struct node *node)
 {
     uint64_t limit = config_of(node)->backend.breaker_errors;
     node->timeouts++;
+    cluster_doubt(node->worker);
     if (!limit || node->timeouts < limit || node->breaker_open)
         return;
     node->breaker_open = true;
@@ -132,6 +134,7 @@ void node_free(struct node *node)
         pool_free(CONTAINER(it, struct pool, node_entry));
     list_remove(&node->entry);
     histogram_clear(&node->counts.latency);
+    view_free(node->view);
     free(node->by_class);
     free(node->address.host);
     free(node->address.path);

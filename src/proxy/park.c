@@ -6,8 +6,13 @@
 
 void parked_push(struct pool *pool, struct req *req)
 {
-    req->state = REQ_PARKED;
     req->since = now_ms(pool);
+    parked_append(pool, req);
+}
+
+void parked_append(struct pool *pool, struct req *req)
+{
+    req->state = REQ_PARKED;
     req->next_link = NULL;
     if (pool->parked.tail)
         pool->parked.tail->next_link = req;
@@ -53,9 +58,9 @@ bool pool_send(struct pool *pool, struct req *req)
 
 static void parked_answer(struct pool *pool, struct req *req, const char *error)
 {
-    if (req->client) {
+    if (req_wanted(req)) {
         count(pool->node->worker, STAT_PARK_TIMEOUTS);
-        client_answer_req(req->client, req, error);
+        req_answer(req, error);
     }
     req_free(pool->node->worker, req);
 }
@@ -64,7 +69,7 @@ void parked_flush(struct pool *pool)
 {
     while (pool->parked.head && pool->shared && pool->shared->state == LINK_READY) {
         struct req *req = parked_pop(pool);
-        if (req->client)
+        if (req_wanted(req))
             link_send(pool->shared, req);
         else
             req_free(pool->node->worker, req);
@@ -88,11 +93,12 @@ static void mark_writers(const struct link *link)
 
 static bool may_resend(const struct link *link, const struct req *req)
 {
-    if (!req->client || req->begun || !req->bytes.ptr || link->role == LINK_PINNED)
+    if (!req_wanted(req) || req->begun || !req->bytes.ptr || link->role == LINK_PINNED)
         return false;
     if (req->offset >= link->conn.written)
         return true; /* no byte of it has left */
-    return (req->traits & TRAIT_READ) && !req->client->lost_write && !req->resent && !link->lied;
+    bool behind_write = req->client && req->client->lost_write;
+    return (req->traits & TRAIT_READ) && !behind_write && !req->resent && !link->lied;
 }
 
 static void req_lost(struct link *link, struct req *req)
@@ -102,7 +108,7 @@ static void req_lost(struct link *link, struct req *req)
     char error[160];
     if (req->kind == REQ_INTERNAL) {
         req->done(req, link, (struct str){0});
-    } else if (client) {
+    } else if (req_wanted(req)) {
         count(worker, STAT_REQUESTS_LOST);
         if (req->begun) { /* half a reply has reached the client: nothing can follow it */
             client_close(client, REASON_FAILED);
@@ -110,7 +116,7 @@ static void req_lost(struct link *link, struct req *req)
             snprintf(error, sizeof(error),
                      "-ERR respgate: connection to %s was lost, the command may have run\r\n",
                      link->pool->node->name);
-            client_answer_req(client, req, error);
+            req_answer(req, error);
         }
     }
     req_free(worker, req);

@@ -123,6 +123,22 @@ enum pool_answer pool_pin(struct pool *pool, struct client *client, bool for_mul
     return POOL_WAIT;
 }
 
+bool pool_pin_now(struct pool *pool, struct client *client, bool for_multi)
+{
+    struct link *link = pool_warm(pool);
+    if (!link) {
+        if (!pool->pin_dialing && may_dial(pool, LINK_PINNED)) {
+            link_dial(pool, LINK_PINNED)->dialing = true;
+            pool->pin_dialing++;
+        }
+        return false;
+    }
+    if (!pin_take(pool, client, for_multi))
+        return false;
+    pool_hand(client, link);
+    return true;
+}
+
 /* A link for a client whose pinned one died, as soon as there is one. */
 void pool_restore(struct client *client)
 {

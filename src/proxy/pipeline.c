@@ -38,6 +38,8 @@ static enum step classify(struct client *client, struct call *call)
     }
     client->last_command = call->command->id;
     call_keys(client->worker, call);
+    if (unlikely(client->worker->clustered))
+        call_slot(client, call);
     return limits_check(client, call);
 }
 
@@ -105,17 +107,18 @@ static bool call_pinned(const struct client *client, const struct call *call)
 {
     if (unlikely(scripting_own_link(client, call->command)))
         return false;
-    return (client->pins & ~(uint32_t)PIN_BLOCK) || call->pin || call->to_pinned;
+    return ((client->pins & ~(uint32_t)PIN_BLOCK) || call->pin || call->to_pinned) &&
+           !call->unpinned;
 }
 
 /* The class of links of a request that needs none of its own. */
-static struct pool *call_pool(struct client *client, const struct call *call)
+static struct pool *call_pool(struct client *client, const struct call *call, struct pool *at)
 {
     struct worker *worker = client->worker;
     if (likely(!scripting_own_link(client, call->command)) || !worker->identity_scripts)
-        return client->pool;
-    struct pool *pool = pool_get(client->pool->node, worker->identity_scripts, client->resp,
-                                 client->db, client_slot(client));
+        return at;
+    struct pool *pool =
+        pool_get(at->node, worker->identity_scripts, client->resp, client->db, client_slot(client));
     pool->unused = loop_now(&worker->loop);
     return pool;
 }
@@ -146,18 +149,25 @@ static enum step place_shared(struct client *client, struct call *call, const st
  * those are on another link, it waits until they are answered. */
 static enum step place(struct client *client, struct call *call)
 {
+    struct pool *pool = client->pool;
+    call->unpinned = false;
+    if (unlikely(client->worker->clustered)) {
+        enum step step = place_cluster(client, call, &pool);
+        if (step != NEXT)
+            return step;
+    }
     bool pinned = call_pinned(client, call);
-    struct pool *pool = call_pool(client, call);
-    const void *lane = pinned ? (const void *)client->pinned : pool;
+    call->pool = call_pool(client, call, pool);
+    const void *lane = pinned ? (const void *)client->pinned : call->pool;
     if (client->queue.head && client->lane && client->lane != lane) {
         client_wait(client, WAIT_DRAIN);
         return PARKED;
     }
     if (!pinned)
-        return place_shared(client, call, pool);
+        return place_shared(client, call, call->pool);
     if (client->pinned)
         return NEXT;
-    enum pool_answer answer = pool_pin(client->pool, client, call->pin & (PIN_MULTI | PIN_WATCH));
+    enum pool_answer answer = pool_pin(pool, client, call->pin & (PIN_MULTI | PIN_WATCH));
     switch (answer) {
     case POOL_READY: return NEXT;
     case POOL_WAIT: return PARKED;
@@ -168,7 +178,7 @@ static enum step place(struct client *client, struct call *call)
     return reply_no_pin(client, call, answer);
 }
 
-static enum step dispatch(struct client *client, struct call *call)
+struct req *call_req(struct client *client, struct call *call)
 {
     struct req *req = req_new(client->worker);
     const struct snapshot *snapshot = client->worker->snapshot;
@@ -182,10 +192,17 @@ static enum step dispatch(struct client *client, struct call *call)
     call_count(client, call, req);
     req->bytes = call->request.bytes;
     call->request.bytes = (struct span){0};
+    req->slot = call->slot;
     charge_move(&req->charges, &call->charges);
+    client_enqueue(client, req);
+    return req;
+}
+
+static enum step dispatch(struct client *client, struct call *call)
+{
     bool pinned = call_pinned(client, call);
     client->pins |= call->pin;
-    client_enqueue(client, req);
+    struct req *req = call_req(client, call);
     /* What changes a connection's state must never meet the shared one. */
     ASSERT(pinned ? client->pinned != NULL
                   : req->kind == REQ_FORWARD || req->kind == REQ_QUEUED ||
@@ -196,12 +213,12 @@ static enum step dispatch(struct client *client, struct call *call)
         link_send(client->pinned, req);
         return SENT;
     }
-    struct pool *pool = call_pool(client, call);
+    struct pool *pool = call->pool;
     client->lane = pool;
     if (!pool_send(pool, req)) {
         char error[128];
         snprintf(error, sizeof(error), "-ERR respgate: backend %s is unavailable\r\n",
-                 client->worker->node->name);
+                 pool->node->name);
         client_answer_req(client, req, error);
         req_free(client->worker, req);
         return ANSWERED;

@@ -133,7 +133,7 @@ bool may_dial(struct pool *pool, enum link_role role)
     struct node *node = pool->node;
     struct proxy *proxy = node->worker->proxy;
     const struct config *config = config_of(node);
-    if (now_ms(pool) < node->retry_at)
+    if (now_ms(pool) < node->retry_at || node->gone)
         return false;
     uint64_t limit =
         role == LINK_SHARED ? config->backend.max_links : config->backend.max_pinned_links;
@@ -256,6 +256,19 @@ void pool_link_gone(struct link *link, bool expected, const char *reason)
     sent_lost(link);
     if (owner && owner->state != CLIENT_CLOSED)
         client_pin_lost(owner);
+}
+
+bool pool_fade(struct pool *pool)
+{
+    list_each_safe (warm, &pool->idle)
+        link_close(CONTAINER(warm, struct link, entry), REASON_SURPLUS, NULL);
+    list_each_safe (it, &pool->links) {
+        struct link *link = CONTAINER(it, struct link, entry);
+        if (!link->owner && !link->sent.head)
+            link_close(link, REASON_SURPLUS, NULL);
+    }
+    return list_empty(&pool->links) && !pool->parked.head && list_empty(&pool->login_waiters) &&
+           list_empty(&pool->pin_waiters) && list_empty(&pool->restores);
 }
 
 static void links_tick(struct pool *pool, uint64_t now)

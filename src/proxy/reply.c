@@ -39,6 +39,9 @@ void reply_begin(struct link *link, const char *ptr, size_t len)
         count(link_worker(link), STAT_REPLY_ERRORS);
         if (req && req->client)
             client_reply_failed(req->client, link, ptr, len);
+        if (link_worker(link)->clustered && req && req_wanted(req) && link->frame == FRAME_REQ &&
+            redirect_wanted(link, req, ptr, len))
+            link->frame = FRAME_REDIRECT;
     }
 }
 
@@ -54,7 +57,7 @@ static void req_release(struct client *client, struct req *req)
 static void req_bytes(struct link *link, struct req *req, struct span span, bool last)
 {
     struct client *client = req->client;
-    if (!client && req->kind != REQ_INTERNAL)
+    if (!client && req->kind != REQ_INTERNAL && !req_wanted(req))
         return;
     if (unlikely(req->kind == REQ_ASK)) {
         ask_bytes(req, span);
@@ -92,6 +95,7 @@ void reply_bytes(struct link *link, struct chunk *chunk, const char *ptr, size_t
             link->owner->push_open = !last;
         }
         return;
+    case FRAME_REDIRECT:
     case FRAME_OWN:
     case FRAME_DROP:
     case FRAME_NONE: return;
@@ -145,6 +149,8 @@ static void kind_done(struct link *link, struct client *client, struct req *req)
         return;
     case REQ_TRACKING: tracking_done(client, link, req); return;
     case REQ_COUNT: share_counted(client, req); return;
+    case REQ_GATHER:
+    case REQ_PART: return;
     case REQ_KIND_COUNT: return;
     }
 }
@@ -154,7 +160,7 @@ void reply_end(struct link *link)
     struct req *req = link->sent.head;
     if (link->frame == FRAME_PUSH && link->owner)
         client_release_held(link->owner);
-    if (link->frame != FRAME_REQ && link->frame != FRAME_OWN)
+    if (link->frame != FRAME_REQ && link->frame != FRAME_OWN && link->frame != FRAME_REDIRECT)
         return;
     if (req->kind == REQ_SUBSCRIBE && subscribe_more(link, req))
         return;
@@ -168,6 +174,15 @@ void reply_end(struct link *link)
         internal_done(link, req);
         return;
     }
+    if (unlikely(link->frame == FRAME_REDIRECT) && req_wanted(req)) {
+        redirect_take(link, req);
+        return;
+    }
+    if (req->kind == REQ_PART && req->gather) {
+        gather_done(link, req);
+        req_free(link_worker(link), req);
+        return;
+    }
     if (!client) {
         count(link_worker(link), STAT_LATE_REPLIES);
         req_free(link_worker(link), req);
@@ -177,6 +192,8 @@ void reply_end(struct link *link)
     reply_count(link, client, req);
     span_drop(&req->bytes);
     kind_done(link, client, req);
+    if (unlikely(client->deferred))
+        redirect_ran(client, req);
     if (client->queue.head == req)
         client_advance(client);
 }

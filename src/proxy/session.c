@@ -21,7 +21,6 @@ static enum step session_reset(struct client *client, struct call *call);
 static enum step session_monitor(struct client *client, struct call *call);
 static enum step session_wait(struct client *client, struct call *call);
 static enum step session_aside(struct client *client, struct call *call);
-static enum step session_never(struct client *client, struct call *call);
 
 static const struct session_row {
     const char *command;
@@ -60,8 +59,11 @@ static const struct session_row {
     {"psync", session_never, IN_MULTI_REFUSE},
     {"replconf", session_never, IN_MULTI_REFUSE},
     {"script|debug", session_never, IN_MULTI_REFUSE},
-    {"asking", session_never, IN_MULTI_REFUSE},
-    {"client", client_command_run, IN_MULTI_REFUSE}, /* with its subcommands */
+    {"asking", cluster_mode_run, IN_MULTI_REFUSE},
+    {"readonly", cluster_mode_run, IN_MULTI_REFUSE},
+    {"readwrite", cluster_mode_run, IN_MULTI_REFUSE},
+    {"cluster", cluster_command_run, IN_MULTI_QUEUE}, /* with its subcommands */
+    {"client", client_command_run, IN_MULTI_REFUSE},  /* with its subcommands */
 };
 
 uint8_t session_row(const char *command)
@@ -149,7 +151,7 @@ enum step session_run(struct client *client, struct call *call)
 
 /* ---- rows ---- */
 
-static enum step session_never(struct client *client, struct call *call)
+enum step session_never(struct client *client, struct call *call)
 {
     client_reply_error(client, "ERR respgate: '%s' acts on a connection and is not passed on",
                        call->command->name);
@@ -176,7 +178,8 @@ static enum step session_ping(struct client *client, struct call *call)
  * no further on the connection the script came from. */
 static enum step session_aside(struct client *client, struct call *call)
 {
-    (void)client;
+    if (client->worker->clustered)
+        return NEXT; /* the same, by its route */
     call->kind = REQ_BLOCK;
     call->pin = PIN_BLOCK;
     return NEXT;
@@ -197,6 +200,11 @@ static enum step session_select(struct client *client, struct call *call)
     }
     if (db < 0 || db > DB_MAX) {
         client_reply_text(client, "-ERR DB index is out of range\r\n");
+        return ANSWERED;
+    }
+    if (client->worker->clustered) { /* Redis' words (db.c, selectCommand) */
+        client_reply_text(client,
+                          db ? "-ERR SELECT is not allowed in cluster mode\r\n" : "+OK\r\n");
         return ANSWERED;
     }
     if (client->restoring) { /* its own link is of the old class still */
@@ -281,6 +289,8 @@ static enum step session_monitor(struct client *client, struct call *call)
  * client->woff behind every command). */
 static enum step session_wait(struct client *client, struct call *call)
 {
+    if (client->worker->clustered)
+        return NEXT; /* to all nodes, on links of their own: gather_all */
     if (!client->pinned) {
         call->kind = REQ_BLOCK;
         call->pin = PIN_BLOCK;

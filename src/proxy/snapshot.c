@@ -97,11 +97,13 @@ struct snapshot *snapshot_new(struct config *config, const struct command_table 
     snapshot->traits = xcalloc(count, 1);
     snapshot->counting = xcalloc(count, 1);
     snapshot->session = xcalloc(count, 1);
+    snapshot->routes = xcalloc(count, sizeof(*snapshot->routes));
     for (size_t i = 0; i < count; i++) {
         const struct command *command = command_by_id(commands, i);
         snapshot->traits[i] = traits_of(command);
         snapshot->counting[i] = counting_of(command);
         snapshot->session[i] = session_row(command->name);
+        snapshot->routes[i] = route_of(command);
     }
     snapshot->prefixes = scheme_of(config);
     snapshot->policy = policy_compile(config, commands, problems);
@@ -148,5 +150,6 @@ void snapshot_drop(struct snapshot *snapshot)
     free(snapshot->traits);
     free(snapshot->counting);
     free(snapshot->session);
+    free(snapshot->routes);
     free(snapshot);
 }

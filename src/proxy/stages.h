@@ -135,4 +135,20 @@ enum step client_command_run(struct client *client, struct call *call);
 bool client_unblock(struct client *client, bool error); /* false: it was not blocked */
 bool client_command_extra(struct client *client, struct call *call);
 
+/* Clusters. */
+enum step place_cluster(struct client *client, struct call *call, struct pool **pool);
+enum step cluster_wait(struct client *client, struct call *call); /* for the first map */
+enum step reply_cross(struct client *client);
+enum step reply_unserved(struct client *client);
+enum step session_never(struct client *client, struct call *call);
+enum step transaction_place(struct client *client, struct call *call);
+enum step transaction_open(struct client *client, struct call *call, int slot);
+void call_slot(struct client *client, struct call *call);       /* fills call->slot */
+struct req *call_req(struct client *client, struct call *call); /* takes the call's bytes over */
+enum step gather_split(struct client *client, struct call *call);
+enum step gather_all(struct client *client, struct call *call, bool aside);
+enum step scan_run(struct client *client, struct call *call);
+enum step cluster_command_run(struct client *client, struct call *call);
+enum step cluster_mode_run(struct client *client, struct call *call); /* READONLY and kin */
+
 #endif

@@ -27,15 +27,23 @@ void transaction_abort(struct client *client)
 
 enum step transaction_multi(struct client *client, struct call *call)
 {
-    if (client->transaction && client->transaction->lost) { /* Redis' words (multi.c) */
+    if (client->transaction &&
+        (client->transaction->lost || client->transaction->local)) { /* Redis' words (multi.c) */
         client_reply_text(client, "-ERR MULTI calls can not be nested\r\n");
         return ANSWERED;
     }
-    if (client->transaction)
+    if (client->transaction && !client->transaction->local)
         return NEXT; /* nested, and pinned: the backend says so */
     client->transaction = xcalloc(1, sizeof(*client->transaction));
     client->transaction->generation = client->worker->snapshot->generation;
     client->transaction->db = client->db;
+    client->transaction->slot = client->pins & PIN_WATCH ? client->watch_slot : SLOT_NONE;
+    if (client->worker->clustered && !(client->pins & PIN_WATCH)) {
+        client->transaction->local = true;
+        client->transaction->serial = ++client->transaction_serial;
+        client_reply_text(client, "+OK\r\n");
+        return ANSWERED;
+    }
     call->kind = REQ_MULTI;
     call->expect = client->transaction->serial = ++client->transaction_serial;
     call->pin = PIN_MULTI;
@@ -102,11 +110,13 @@ enum step transaction_queue(struct client *client, struct call *call)
                            limit);
         return ANSWERED;
     }
-    if (call->selects) {
-        enum step step = queue_select(client, call);
-        if (step != NEXT)
-            return step;
-    }
+    enum step step = NEXT;
+    if (unlikely(client->worker->clustered))
+        step = transaction_place(client, call);
+    else if (call->selects)
+        step = queue_select(client, call);
+    if (step != NEXT)
+        return step;
     spans_push_copy(&transaction->queued, bytes->ptr, bytes->len);
     transaction->count++;
     if (!transaction->functions_clock)
@@ -114,6 +124,10 @@ enum step transaction_queue(struct client *client, struct call *call)
     transaction->functions |=
         (client->worker->snapshot->traits[call->command->id] & TRAIT_FUNCTIONS) != 0;
     charge_move(&transaction->charges, &call->charges);
+    if (transaction->local) { /* no node knows of this transaction yet */
+        client_reply_text(client, "+QUEUED\r\n");
+        return ANSWERED;
+    }
     call->kind = REQ_QUEUED;
     return NEXT;
 }
@@ -154,7 +168,7 @@ static bool transaction_still_allowed(struct client *client)
 /* The backend forgets what it queued; the client has its answer from us. */
 static void transaction_drop(struct client *client)
 {
-    bool lost = client->transaction->lost;
+    bool lost = client->transaction->lost || client->transaction->local;
     client->pins &= ~(uint32_t)(PIN_MULTI | PIN_WATCH);
     client->watch_lost = false;
     client->watched_keys = 0;
@@ -199,6 +213,16 @@ enum step transaction_exec(struct client *client, struct call *call)
         client_check_pins(client);
         return ANSWERED;
     }
+    if (transaction->local) {
+        if (!transaction->count) {
+            transaction_drop(client);
+            client_reply_text(client, "*0\r\n");
+            return ANSWERED;
+        }
+        enum step step = transaction_open(client, call, SLOT_NONE);
+        if (step != NEXT)
+            return step;
+    }
     free(client->exec_marks); /* of one that was never sent */
     client->exec_marks = transaction->marks;
     client->exec_mark_count = transaction->mark_count;
@@ -233,7 +257,7 @@ enum step transaction_discard(struct client *client, struct call *call)
         call->to_pinned = client->pinned && client->pins;
         return NEXT; /* "DISCARD without MULTI" */
     }
-    if (transaction->lost) {
+    if (transaction->lost || transaction->local) {
         transaction_drop(client);
         client_reply_text(client, "+OK\r\n");
         client_check_pins(client);
@@ -251,7 +275,7 @@ enum step transaction_discard(struct client *client, struct call *call)
 enum step transaction_watch(struct client *client, struct call *call)
 {
     uint64_t limit = client->worker->snapshot->config->proxy.max_watched_keys;
-    if (client->transaction && client->transaction->lost) {
+    if (client->transaction && (client->transaction->lost || client->transaction->local)) {
         client_reply_text(client, "-ERR WATCH inside MULTI is not allowed\r\n");
         return ANSWERED;
     }
@@ -262,6 +286,10 @@ enum step transaction_watch(struct client *client, struct call *call)
                            (unsigned long long)limit);
         return ANSWERED;
     }
+    if (client->worker->clustered &&
+        (call->slot == SLOT_MANY || (client->pins & PIN_WATCH && call->slot != client->watch_slot)))
+        return reply_cross(client);
+    client->watch_slot = call->slot;
     client->watched_keys += call->request.argc - 1;
     call->kind = REQ_WATCH;
     call->pin = PIN_WATCH;

@@ -200,6 +200,7 @@ static void worker_tick(struct loop *loop)
         node_tick(CONTAINER(it, struct node, entry));
     shares_tick(worker);
     hub_tick(worker);
+    cluster_tick(worker);
     waits_tick(worker, now);
     if (now >= worker->next_scan) {
         worker->next_scan = now + SCAN_CLIENTS_MS;
@@ -279,6 +280,8 @@ void worker_free(struct worker *worker)
     list_each_safe (it, &worker->nodes)
         node_free(CONTAINER(it, struct node, entry));
     free(worker->classes);
+    cluster_free(worker);
+    topology_free(worker);
     identity_drop(worker->identity_backend);
     identity_drop(worker->identity_control);
     identity_drop(worker->identity_scripts);
@@ -314,7 +317,12 @@ void worker_init(struct worker *worker, struct proxy *proxy, unsigned index,
     worker->loop.alarmed = worker_alarmed;
     counts_init(worker);
     list_init(&worker->nodes);
-    worker->node = node_new(worker, &worker->snapshot->config->backend.url[0], "redis");
+    list_init(&worker->held);
+    const struct config *config = worker->snapshot->config;
+    for (size_t i = 0; i < config->backend.url_count; i++)
+        node_new(worker, &config->backend.url[i], "redis");
+    worker->node = CONTAINER(worker->nodes.next, struct node, entry);
+    worker->clustered = config->backend.mode == MODE_CLUSTER;
 }
 
 void worker_start(struct worker *worker, struct proxy *proxy, unsigned index)

@@ -229,6 +229,22 @@ static bool same_node(const struct cluster_node *a, const struct cluster_node *b
            a->port == b->port && a->is_primary == b->is_primary && a->failed == b->failed;
 }
 
+static bool same_nodes(const struct cluster_node *a, const struct cluster_node *b, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!same_node(&a[i], &b[i]) || a[i].epoch != b[i].epoch)
+            return false;
+    return true;
+}
+
+bool view_equal(const struct cluster_view *a, const struct cluster_view *b)
+{
+    return a->node_count == b->node_count && a->self == b->self && a->move_count == b->move_count &&
+           memcmp(a->owner, b->owner, sizeof(a->owner)) == 0 &&
+           memcmp(a->moves, b->moves, a->move_count * sizeof(*a->moves)) == 0 &&
+           same_nodes(a->nodes, b->nodes, a->node_count);
+}
+
 bool map_equal(const struct slot_map *a, const struct slot_map *b)
 {
     if (!a || !b || a->fingerprint != b->fingerprint || a->node_count != b->node_count ||

@@ -4,7 +4,7 @@
 /* What the tips of COMMAND INFO do not tell, or tell for another kind of client. */
 static const struct exception {
     const char *name;
-    struct route route;
+    struct command_route route;
 } exceptions[] = {
     {"ping", {ROUTE_SLOT, MERGE_FIRST}},   /* one node alive is enough */
     {"msetnx", {ROUTE_SLOT, MERGE_FIRST}}, /* all or nothing cannot be split */
@@ -12,6 +12,9 @@ static const struct exception {
     {"randomkey", {ROUTE_ALL, MERGE_RANDOM}},
     {"info", {ROUTE_ALL, MERGE_INFO}},
     {"wait", {ROUTE_ASIDE, MERGE_MIN}},
+    {"script|kill", {ROUTE_ASIDE, MERGE_ANY}},
+    {"function|kill", {ROUTE_ASIDE, MERGE_ANY}},
+    {"function|stats", {ROUTE_ASIDE, MERGE_FIRST}},
     {"pubsub|channels", {ROUTE_ALL, MERGE_UNION}},
     {"pubsub|shardchannels", {ROUTE_ALL, MERGE_UNION}},
     {"pubsub|numsub", {ROUTE_ALL, MERGE_PAIRS}},
@@ -34,19 +37,21 @@ static enum merge merge_of(const struct command *command, bool keyed)
     return MERGE_FIRST;
 }
 
-struct route route_of(const struct command *command)
+struct command_route route_of(const struct command *command)
 {
     for (size_t i = 0; i < ARRAY_LEN(exceptions); i++)
         if (strcmp(exceptions[i].name, command->name) == 0)
             return exceptions[i].route;
     switch ((enum request_policy)command->request_policy) {
     case REQUEST_ALL_NODES:
-    case REQUEST_ALL_SHARDS: return (struct route){ROUTE_ALL, (uint8_t)merge_of(command, false)};
-    case REQUEST_MULTI_SHARD: return (struct route){ROUTE_SPLIT, (uint8_t)merge_of(command, true)};
+    case REQUEST_ALL_SHARDS:
+        return (struct command_route){ROUTE_ALL, (uint8_t)merge_of(command, false)};
+    case REQUEST_MULTI_SHARD:
+        return (struct command_route){ROUTE_SPLIT, (uint8_t)merge_of(command, true)};
     case REQUEST_DEFAULT:
     case REQUEST_SPECIAL: break;
     }
-    return (struct route){ROUTE_SLOT, MERGE_FIRST};
+    return (struct command_route){ROUTE_SLOT, MERGE_FIRST};
 }
 
 /* ---- splitting ---- */

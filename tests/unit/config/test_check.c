@@ -90,13 +90,20 @@ static void ranges(void **state)
 
 static void not_in_this_version(void **state)
 {
-    refused("[backend]\nmode = cluster\n",
-            "t:2: mode: 'cluster' is not available in this version\n");
     refused("[backend]\nmode = sentinel\n",
             "t:2: mode: 'sentinel' is not available in this version\n");
-    refused("[backend]\nurl = redis://a, redis://b\n",
-            "t:2: url: several addresses belong to a cluster or to sentinels, which are not "
-            "available in this version\n");
+}
+
+static void seeds(void **state)
+{
+    config_free(loads("[backend]\nurl = redis://a, redis://b\n"));
+    config_free(loads("[backend]\nurl = rediss://a, rediss://b\nmode = cluster\n"));
+    refused("[backend]\nurl = redis://a, redis://b\nmode = standalone\n",
+            "t:2: url: several addresses belong to a cluster, and mode is standalone\n");
+    refused("[backend]\nurl = redis://a, rediss://b\n",
+            "t:2: url: redis:// and rediss:// do not go together\n");
+    refused("[backend]\nurl = redis://a, unix:///r.sock\n",
+            "t:2: url: a unix socket is no seed of a cluster\n");
 }
 
 static void limits_in_order(void **state)
@@ -265,6 +272,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults),        cmocka_unit_test(every_field_is_set),
         cmocka_unit_test(ranges),          cmocka_unit_test(not_in_this_version),
+        cmocka_unit_test(seeds),
         cmocka_unit_test(limits_in_order), cmocka_unit_test(listeners),
         cmocka_unit_test(users),           cmocka_unit_test(identities),
         cmocka_unit_test(warnings),        cmocka_unit_test(overrides_replace),

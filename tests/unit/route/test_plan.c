@@ -28,9 +28,9 @@ static void ways(void **state)
         {"SCRIPT LOAD x", ROUTE_ALL, MERGE_FIRST},
         {"SCRIPT EXISTS x", ROUTE_ALL, MERGE_AND},
         {"SCRIPT FLUSH", ROUTE_ALL, MERGE_FIRST},
-        {"SCRIPT KILL", ROUTE_ALL, MERGE_ANY},
+        {"SCRIPT KILL", ROUTE_ASIDE, MERGE_ANY},
         {"FUNCTION LOAD x", ROUTE_ALL, MERGE_FIRST},
-        {"FUNCTION KILL", ROUTE_ALL, MERGE_ANY},
+        {"FUNCTION KILL", ROUTE_ASIDE, MERGE_ANY},
         {"WAIT 1 0", ROUTE_ASIDE, MERGE_MIN},
         {"SCAN 0", ROUTE_SCAN, MERGE_FIRST},
         {"RANDOMKEY", ROUTE_ALL, MERGE_RANDOM},
@@ -43,7 +43,7 @@ static void ways(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct test_request request = request_of(cases[i].request);
-        struct route route = route_of(request_command(&request));
+        struct command_route route = route_of(request_command(&request));
         if (route.kind != cases[i].kind || route.merge != cases[i].merge)
             fail_msg("%s: kind %d, merge %d", cases[i].request, route.kind, route.merge);
         request_free(&request);

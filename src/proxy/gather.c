@@ -1,0 +1,328 @@
+/* gather.c - one request, many parts: a REQ_GATHER stands in the client's queue while its parts,
+ * REQ_PARTs of no client, are on links of many nodes; with the last reply they become one.
+ *
+ *   client queue:  ... [REQ_GATHER] ...          gather->parent
+ *                        |  parts
+ *   links:         [REQ_PART] [REQ_PART] ...     part->gather, NULL once it is not wanted
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "pool_private.h"
+#include "stages.h"
+
+enum { ASIDE_SLOT = 1u << 16 }; /* a shared link of its own, for what may block */
+
+struct gather {
+    struct worker *worker;
+    struct req *parent;
+    struct link_class *class;
+    struct arena *arena;
+    size_t count, left, places;
+    struct merge_part *parts;
+    struct req **reqs; /* NULL: answered */
+    size_t bytes;      /* of replies so far */
+    uint8_t merge;
+    bool starting; /* parts are still being sent: not the time to finish */
+    bool scans;
+    struct scan_cursor cursor;
+};
+
+struct link_class *gather_class(const struct gather *gather)
+{
+    return gather->class;
+}
+
+static struct gather *gather_new(struct client *client, struct call *call, enum merge merge)
+{
+    struct arena *arena = arena_new();
+    struct gather *gather = arena_alloc(arena, sizeof(*gather));
+    gather->arena = arena;
+    gather->worker = client->worker;
+    gather->class = client->pool->class;
+    gather->merge = (uint8_t)merge;
+    gather->starting = true;
+    call->kind = REQ_GATHER;
+    gather->parent = call_req(client, call);
+    gather->parent->gather = gather;
+    gather->parent->state = REQ_SENT;
+    client->lane = gather;
+    return gather;
+}
+
+static void gather_room(struct gather *gather, size_t count)
+{
+    gather->count = gather->left = count;
+    gather->parts = arena_alloc(gather->arena, count * sizeof(*gather->parts));
+    gather->reqs = arena_alloc(gather->arena, count * sizeof(struct req *));
+}
+
+void gather_abandon(struct gather *gather)
+{
+    for (size_t i = 0; i < gather->count; i++)
+        if (gather->reqs[i])
+            gather->reqs[i]->gather = NULL;
+    arena_free(gather->arena);
+}
+
+/* ---- the end ---- */
+
+static void scan_finish(struct gather *gather, struct buf *out);
+
+static void gather_finish(struct gather *gather)
+{
+    struct req *parent = gather->parent;
+    struct client *client = parent->client;
+    struct buf out = {0};
+    if (gather->scans)
+        scan_finish(gather, &out);
+    else if (!merge_replies((enum merge)gather->merge, gather->parts, gather->count, gather->places,
+                            &out))
+        write_error(&out, "ERR respgate: the nodes' replies do not fit together");
+    parent->gather = NULL;
+    parent->state = REQ_DONE;
+    spans_push_copy(&parent->reply, out.ptr, out.len);
+    buf_free(&out);
+    gather_abandon(gather);
+    if (client->queue.head == parent)
+        client_advance(client);
+}
+
+static void part_answered(struct req *req, struct str reply)
+{
+    struct gather *gather = req->gather;
+    size_t part = req->expect;
+    gather->parts[part].reply = (struct str){arena_str(gather->arena, reply), reply.len};
+    gather->reqs[part] = NULL;
+    req->gather = NULL;
+    if (--gather->left == 0 && !gather->starting)
+        gather_finish(gather);
+}
+
+void gather_failed(struct req *req, const char *error)
+{
+    part_answered(req, str_of(error));
+}
+
+/* The parts' replies together are held for one client: bounded as its output is. */
+void gather_done(struct link *link, struct req *req)
+{
+    struct gather *gather = req->gather;
+    const struct config *config = link->pool->node->worker->snapshot->config;
+    struct buf reply = {0};
+    gather->bytes += req->reply.bytes;
+    if (config->proxy.client_output_limit && gather->bytes > config->proxy.client_output_limit) {
+        gather_failed(req, "-ERR respgate: the reply is larger than client-output-limit\r\n");
+        return;
+    }
+    for (struct span_node *node = req->reply.head; node; node = node->next)
+        buf_add(&reply, node->span.ptr, node->span.len);
+    part_answered(req, buf_view(&reply));
+    buf_free(&reply);
+}
+
+/* ---- the beginning ---- */
+
+static void part_send(struct gather *gather, size_t index, struct pool *pool, struct span bytes,
+                      int slot, enum req_prefix prefix)
+{
+    struct req *req = req_new(gather->worker);
+    req->kind = REQ_PART;
+    req->command = gather->parent->command;
+    req->traits = gather->parent->traits;
+    req->bytes = bytes;
+    req->size = bytes.len;
+    req->expect = (uint32_t)index;
+    req->gather = gather;
+    req->slot = (int16_t)slot;
+    req->prefix = (uint8_t)prefix;
+    gather->reqs[index] = req;
+    if (pool && pool_send(pool, req))
+        return;
+    char error[96];
+    snprintf(error, sizeof(error), "-ERR respgate: backend %s is unavailable\r\n",
+             pool ? pool->node->name : "");
+    gather_failed(req, pool ? error : "-CLUSTERDOWN Hash slot not served\r\n");
+    req_free(gather->worker, req);
+}
+
+static enum step gather_sent(struct gather *gather)
+{
+    gather->starting = false;
+    if (gather->left == 0)
+        gather_finish(gather);
+    return SENT;
+}
+
+/* How many arguments belong to a key; 0: the arguments do not come out even, and the node of the
+ * first key is to say so. */
+static size_t key_step(const struct call *call)
+{
+    size_t arguments = call->request.argc - 1;
+    if (call->key_count == arguments)
+        return 1;
+    return call->key_count * 2 == arguments ? 2 : 0;
+}
+
+/* All parts' commands in one chunk: each part's bytes are a piece of it. */
+static void parts_send(struct gather *gather, const struct str *argv,
+                       const struct split_part *split, size_t step)
+{
+    size_t *ends = arena_alloc(gather->arena, gather->count * sizeof(*ends)), at = 0;
+    struct buf out = {0};
+    for (size_t i = 0; i < gather->count; i++) {
+        split_write(argv, &split[i], step, &out);
+        ends[i] = out.len;
+    }
+    struct span all = span_copy(out.ptr, out.len);
+    buf_free(&out);
+    for (size_t i = 0; i < gather->count; i++) {
+        struct span bytes = span_hold((struct span){all.chunk, all.ptr + at, ends[i] - at});
+        at = ends[i];
+        part_send(gather, i, cluster_pool(gather->worker, gather->class, split[i].slot), bytes,
+                  split[i].slot, PREFIX_NONE);
+    }
+    span_drop(&all);
+}
+
+enum step gather_split(struct client *client, struct call *call)
+{
+    call_keys(client->worker, call);
+    size_t step = key_step(call), arguments = call->request.argc - 1;
+    if (!step) {
+        call->slot = (int16_t)key_slot(call->request.argv[call->keys[0].arg]);
+        return NEXT;
+    }
+    const struct command_route *route = &client->worker->snapshot->routes[call->command->id];
+    struct split_part *split;
+    struct span bytes = span_hold(call->request.bytes); /* argv points into them */
+    struct gather *gather = gather_new(client, call, (enum merge)route->merge);
+    size_t count =
+        split_plan(call->request.argv, call->keys, call->key_count, gather->arena, &split);
+    gather_room(gather, count);
+    gather->places = arguments / step;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t *places = arena_alloc(gather->arena, split[i].count * sizeof(*places));
+        for (size_t n = 0; n < split[i].count; n++)
+            places[n] = (split[i].args[n] - 1) / (uint32_t)step;
+        gather->parts[i].count = split[i].count;
+        gather->parts[i].places = places;
+    }
+    count_add(client->worker, STAT_SPLIT_PARTS, count);
+    parts_send(gather, call->request.argv, split, step);
+    span_drop(&bytes);
+    return gather_sent(gather);
+}
+
+/* Not on the link others share: WAIT blocks. It covers what its connection has written before, so
+ * a PING makes that connection's offset the newest there is, as session_wait does. */
+static struct pool *pool_aside(struct node *node, const struct link_class *class)
+{
+    return pool_get(node, class->identity, class->resp, class->db, ASIDE_SLOT);
+}
+
+enum step gather_all(struct client *client, struct call *call, bool aside)
+{
+    struct worker *worker = client->worker;
+    const struct slot_map *map = worker->map;
+    const struct command_route *route = &worker->snapshot->routes[call->command->id];
+    struct span bytes = span_hold(call->request.bytes);
+    struct gather *gather = gather_new(client, call, (enum merge)route->merge);
+    gather_room(gather, map->primary_count);
+    for (size_t i = 0; i < gather->count; i++) {
+        struct node *node = worker->by_index[map->primaries[i]];
+        struct pool *pool = aside ? pool_aside(node, gather->class) : pool_at(node, gather->class);
+        part_send(gather, i, pool, span_hold(bytes), SLOT_NONE, aside ? PREFIX_PING : PREFIX_NONE);
+    }
+    span_drop(&bytes);
+    return gather_sent(gather);
+}
+
+/* ---- SCAN: one primary after the other ---- */
+
+enum { PASSES_MAX = (1 << CURSOR_PASS_BITS) - 1 };
+
+static void scan_begin(struct scan_cursor *cursor, const struct slot_map *map)
+{
+    cursor->fingerprint = cursor_print(map->fingerprint);
+    cursor->node = 0;
+    cursor->inner = 0;
+}
+
+enum step scan_run(struct client *client, struct call *call)
+{
+    struct worker *worker = client->worker;
+    const struct slot_map *map = worker->map;
+    struct scan_cursor cursor;
+    char inner[24];
+    if (call->request.argc < 2 || !cursor_parse(call->request.argv[1], &cursor)) {
+        client_reply_text(client, call->request.argc < 2
+                                      ? "-ERR wrong number of arguments for 'scan' command\r\n"
+                                      : "-ERR invalid cursor\r\n");
+        return ANSWERED;
+    }
+    if (!cursor.fingerprint || cursor.node >= map->primary_count)
+        scan_begin(&cursor, map);
+    struct str *argv = xcalloc(call->request.argc, sizeof(*argv));
+    struct buf out = {0};
+    memcpy(argv, call->request.argv, call->request.argc * sizeof(*argv));
+    snprintf(inner, sizeof(inner), "%llu", (unsigned long long)cursor.inner);
+    argv[1] = str_of(inner);
+    write_command(&out, call->request.argc, argv);
+    free(argv);
+    struct gather *gather = gather_new(client, call, MERGE_FIRST);
+    gather_room(gather, 1);
+    gather->scans = true;
+    gather->cursor = cursor;
+    part_send(gather, 0, pool_at(worker->by_index[map->primaries[cursor.node]], gather->class),
+              span_copy(out.ptr, out.len), SLOT_NONE, PREFIX_NONE);
+    buf_free(&out);
+    return gather_sent(gather);
+}
+
+/* Where the walk goes on; false: it is over. Slots that moved under it may have taken keys from a
+ * node not yet walked to one that was: then it begins anew, up to a bound. */
+static bool scan_next(const struct gather *gather, struct scan_cursor *cursor)
+{
+    const struct slot_map *map = gather->worker->map;
+    if (cursor->inner)
+        return true;
+    if (++cursor->node < map->primary_count)
+        return true;
+    bool moved = cursor->fingerprint != cursor_print(map->fingerprint) || map->move_count;
+    if (!moved || cursor->pass >= PASSES_MAX)
+        return false;
+    cursor->pass++;
+    scan_begin(cursor, map);
+    return true;
+}
+
+/* "*2 $n cursor *m ..." with our cursor in the place of the node's. */
+static void scan_finish(struct gather *gather, struct buf *out)
+{
+    struct str reply = gather->parts[0].reply;
+    struct scan_cursor cursor = gather->cursor;
+    const char *head = reply.len > 8 ? memchr(reply.ptr + 4, '\n', reply.len - 4) : NULL;
+    const char *end = head ? memchr(head, '\r', (size_t)(reply.ptr + reply.len - head)) : NULL;
+    int64_t inner = 0;
+    uint64_t packed = 0;
+    char text[24];
+    if (reply.len && *reply.ptr == '-') {
+        buf_str(out, reply);
+        return;
+    }
+    if (!end || memcmp(reply.ptr, "*2\r\n$", 5) != 0 ||
+        !str_to_int((struct str){head + 1, (size_t)(end - head) - 1}, &inner)) {
+        write_error(out, "ERR respgate: the node's cursor was not understood");
+        return;
+    }
+    cursor.inner = (uint64_t)inner;
+    if (scan_next(gather, &cursor) && !cursor_pack(&cursor, &packed)) {
+        write_error(out, "ERR respgate: the node's cursor is too large");
+        return;
+    }
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)packed);
+    write_array(out, 2);
+    write_bulk(out, str_of(text));
+    buf_add(out, end + 2, (size_t)(reply.ptr + reply.len - end) - 2);
+}
