@@ -4,6 +4,90 @@
 
 #include "respgate/proxy.h"
 
+/* ---- requests in flight (req.c) ---- */
+
+/* What respgate itself does with the reply, beyond handing it on. */
+enum req_kind {
+    REQ_FORWARD,
+    REQ_INTERNAL, /* respgate's own question: reply goes to done() */
+    REQ_MULTI,
+    REQ_QUEUED,
+    REQ_EXEC,
+    REQ_WATCH,
+    REQ_BLOCK,     /* BLPOP and kin: the pin ends with the reply */
+    REQ_SUBSCRIBE, /* answered once for each channel */
+    REQ_MONITOR,
+    REQ_TRACKING,
+    REQ_GATHER, /* stands in its client's queue for the parts it was split into */
+    REQ_PART,   /* one of them: of no client, its reply goes to the gather */
+    REQ_COUNT,  /* PUBLISH, PUBSUB NUMSUB: a number that lacks who shares a subscription */
+    REQ_ASK,    /* respgate's question for its client: ask.c */
+    REQ_KIND_COUNT
+};
+enum req_state { REQ_LOCAL, REQ_PARKED, REQ_SENT, REQ_HELD, REQ_DONE };
+/* What must precede a request on the very same link. */
+enum req_prefix { PREFIX_NONE, PREFIX_ASKING, PREFIX_PING };
+
+/* One key of a request, to be counted with its reply (count_keys.c). */
+struct key_mark {
+    struct prefix_ref ref;
+    uint32_t bytes;
+    uint8_t what;
+};
+enum {
+    MARK_READ = 1,
+    MARK_WRITE = 2,
+    MARK_DELETE = 4,
+    MARK_USES = 7, /* one of these three */
+    MARK_EXPIRY = 8,
+    MARK_WITHOUT_TTL = 16,
+};
+
+struct req {
+    struct req *next_client; /* the client's queue, in the order of its requests */
+    struct req *next_link;   /* the link's queue, or the pool's parked ones */
+    struct client *client;   /* NULL: it left or was answered; the reply is read and dropped */
+    struct span bytes;       /* kept while the request might have to be sent (again) */
+    struct spans reply;      /* waits here until the req is its client's first */
+    struct charge *charges;  /* on gauges, until it is answered */
+    void (*done)(struct req *req, struct link *link, struct str reply); /* REQ_INTERNAL; reply.ptr
+                                                                           NULL: the link died */
+    void *context;
+    uint64_t offset; /* of its first byte in the link's stream: below conn.written it was begun */
+    uint64_t since;  /* loop ms: parked, then written */
+    struct gather *gather;     /* of REQ_GATHER, and of a REQ_PART whose reply is still wanted */
+    struct redirect *redirect; /* NULL: it went where it belonged at once */
+    size_t size;
+    int16_t slot; /* of its keys in a cluster; else SLOT_NONE */
+    uint8_t prefix;
+    uint32_t expect; /* by kind: confirmations still to come, db of EXEC + 1, TRACKING_ON or OFF,
+                        what a number lacks */
+    uint8_t aux;     /* REQ_SUBSCRIBE: kind of subscription */
+    bool resent;     /* once is enough: it may be what kills links */
+    bool begun;      /* part of its reply has left for the client */
+    uint16_t command;
+    uint8_t kind, state, traits;
+    bool mute;                       /* CLIENT REPLY OFF or SKIP: nothing reaches the client */
+    uint8_t key_arg;                 /* argument that is its first key; 0: none */
+    uint32_t arrived;                /* us, lower 32 bits: the turn it was read in began */
+    uint32_t turn;                   /* of the loop, in which it was sent */
+    uint32_t mark_count;             /* of keys, */
+    struct key_mark *marks;          /* here when they are more than: */
+    struct key_mark inline_marks[2]; /* last: only what is counted is ever set */
+};
+enum { TRACKING_OFF, TRACKING_ON };
+struct req *req_new(struct worker *worker);
+void req_free(struct worker *worker, struct req *req);
+
+/* Whether anybody waits for its reply. */
+static inline bool req_wanted(const struct req *req)
+{
+    return req->client || (req->kind == REQ_PART && req->gather);
+}
+/* Answers in place of the backend; the req stays with its link as a tombstone, or with the caller.
+ * A line with its CRLF. */
+void req_answer(struct req *req, const char *error);
+
 /* ---- node and pool (pool.c) ---- */
 
 /* Where a node is reached. */
