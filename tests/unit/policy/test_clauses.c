@@ -72,7 +72,6 @@ static void test_bounds(void **state)
         {"lrange k 5 4", 0},
         {"lrange k 5 -9223372036854775808", OPEN},
         {"lrange k x 4", OPEN},
-        {"lrange k -9223372036854775808 -2", INT64_MAX},
         {"zrange k 0 9", 10},
         {"zrange k 0 9 rev withscores", 10},
         {"zrange k 0 9 byscore", OPEN},
