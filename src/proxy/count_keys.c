@@ -157,6 +157,8 @@ void marks_free(struct req *req)
 void marks_keep(struct transaction *transaction, struct req *req)
 {
     size_t want = transaction->mark_count + req->mark_count;
+    if (!req->mark_count)
+        return; /* nothing to copy, and perhaps nowhere to */
     if (want > transaction->mark_room) {
         transaction->mark_room = want * 2;
         transaction->marks =
