@@ -451,9 +451,7 @@ struct proxy {
     /* Shared subscriptions, of channels and of patterns: clients that share one, and those
      * they share. */
     struct tally *shared_members[2], *shared_hubs[2];
-    struct health *healths;            /* by node; grows at its head, atomic */
-    uint64_t volume_size;              /* atomic, bytes: of [pressure] volume-path; 0 unknown */
-    uint64_t volume_used, volume_next; /* next: loop ms */
+    struct health *healths;                        /* by node; grows at its head, atomic */
     struct tally *pinned_addresses, *pinned_users; /* pinned links in use */
     uint64_t dial_next;                            /* GCRA of dial-rate, atomic, ns */
     uint64_t cluster_doubt; /* atomic, loop ms: until then nodes are asked for the map often */

@@ -160,21 +160,22 @@ static void memory_learn(struct health *health, const struct info *info,
 /* ---- disk ---- */
 
 /* The fuller of what aof-limit and the volume itself tell. */
-static struct volume volume_of(struct proxy *proxy, const struct info *info,
+static struct volume volume_of(const struct health *health, const struct info *info,
                                const struct config *config)
 {
     struct volume volume = {.aof = number(info->aof_current_size),
                             .data = number(info->used_memory_dataset)};
-    uint64_t size = health_get(proxy->volume_size), used = health_get(proxy->volume_used);
+    /* What waits in the buffer of the AOF has been answered and is on no disk yet. */
+    uint64_t buffer = number(info->aof_buffer_length);
+    uint64_t size = health->volume.size, used = health->volume.used + buffer;
     if (info->aof_enabled <= 0 || config->pressure.guard == GUARD_OFF)
         return volume;
     if (config->pressure.aof_limit) {
         volume.size = config->pressure.aof_limit;
-        volume.used = volume.aof;
+        volume.used = volume.aof + buffer;
     }
-    if (config->pressure.volume_path && size &&
-        (!volume.size ||
-         pressure_percent(used, size) > pressure_percent(volume.used, volume.size))) {
+    if (size && (!volume.size ||
+                 pressure_percent(used, size) > pressure_percent(volume.used, volume.size))) {
         volume.size = size;
         volume.used = used;
     }
@@ -204,10 +205,23 @@ static void log_disk_failed(const struct health *health, bool failed)
         log_notice(NULL, "node %s: it can write its AOF again", health->name);
 }
 
-static void disk_learn(struct proxy *proxy, struct health *health, const struct info *info,
-                       const struct config *config, uint64_t now)
+/* While a rewrite runs, the room it may need is not for writes. */
+static uint64_t disk_bound(const struct volume *volume, const struct info *info,
+                           const struct config *config)
 {
-    struct volume volume = volume_of(proxy, info, config);
+    if (!volume->size)
+        return UINT64_MAX;
+    uint64_t bound = pressure_amount(volume->size, (unsigned)config->pressure.critical);
+    uint64_t data = volume->data < volume->aof ? volume->data : volume->aof;
+    if (info->aof_rewrite_in_progress <= 0)
+        return bound;
+    return bound > data ? bound - data : 0;
+}
+
+static void disk_learn(struct health *health, const struct info *info, const struct config *config,
+                       uint64_t now)
+{
+    struct volume volume = volume_of(health, info, config);
     bool failed = config->pressure.guard != GUARD_OFF && disk_failed(health, info);
     enum disk_reason reason = failed ? DISK_WRITE_FAILED : DISK_FILLING;
     enum pressure before = (enum pressure)health->disk_level;
@@ -215,9 +229,7 @@ static void disk_learn(struct proxy *proxy, struct health *health, const struct 
         level_of(before, volume.used, volume.size, health->poll.pushed & PUSHED_DISK, config);
     gauge_look(&health->disk, volume.used, health->poll.disk_mark);
     health_set(health->disk_size, volume.size);
-    health_set(health->disk_bound,
-               volume.size ? pressure_amount(volume.size, (unsigned)config->pressure.critical)
-                           : UINT64_MAX);
+    health_set(health->disk_bound, disk_bound(&volume, info, config));
     health_set(health->disk_due,
                volume.size && config->pressure.aof_rewrite_at
                    ? pressure_amount(volume.size, (unsigned)config->pressure.aof_rewrite_at)
@@ -265,8 +277,8 @@ static void say_forecast(struct health *health, uint64_t now)
              (long long)left / 60, (long long)left % 60, size_text(health->poll.memory.slope).text);
 }
 
-void health_learn(struct proxy *proxy, struct health *health, const struct info *info,
-                  const struct config *config, uint64_t now)
+void health_learn(struct health *health, const struct info *info, const struct config *config,
+                  uint64_t now)
 {
     if (!health->known || strcmp(info->run_id, health->poll.last.run_id) != 0) {
         health->poll.memory = health->poll.aof = (struct trend){0}; /* another process now */
@@ -275,7 +287,7 @@ void health_learn(struct proxy *proxy, struct health *health, const struct info 
     facts_store(health, info);
     bool news = !health->known;
     memory_learn(health, info, config, now);
-    disk_learn(proxy, health, info, config, now);
+    disk_learn(health, info, config, now);
     if (news && health->memory_limit)
         log_info(NULL, "node %s: memory %u%% of %s, guard is %s", health->name,
                  pressure_percent(gauge_now(&health->memory), health->memory_limit),

@@ -24,8 +24,9 @@ struct poll_state {
     uint64_t memory_mark, disk_mark, removed_mark;
     uint32_t pushed; /* before the INFO under way */
     bool asking, said_refused, said_slow, said_unknown, said_no_room, said_failed;
-    struct info last; /* the INFO before this one */
-    bool has_last;
+    struct info last, fresh; /* the INFO before this one, and this one */
+    bool judge_rewrite;      /* at the next tick */
+    bool has_last, said_volume;
     struct trend memory, aof;
     uint64_t forecast_said;
     uint64_t rewrite_asked; /* loop ms; 0: never */
@@ -66,6 +67,14 @@ struct health {
     uint32_t pushed;  /* PUSHED_*: something was refused for what is reckoned; look at once */
 
     struct poll_state poll;
+    struct volume_letter {
+        struct mail mail;
+        struct proxy *proxy;
+        struct health *health;
+        char path[256];
+        uint64_t size, used; /* size 0: not known */
+        int error;
+    } volume;
 };
 #define health_get(field)         __atomic_load_n(&(field), __ATOMIC_RELAXED)
 #define health_push(health, bits) __atomic_fetch_or(&(health)->pushed, bits, __ATOMIC_RELAXED)
@@ -76,9 +85,10 @@ struct health *health_of(struct proxy *proxy, const char *name);
 enum pressure health_level(const struct health *health);
 void health_free(struct proxy *proxy);
 
-/* Takes in what INFO said, at loop time now, and logs what changed. (health.c) */
-void health_learn(struct proxy *proxy, struct health *health, const struct info *info,
-                  const struct config *config, uint64_t now);
+/* Takes in what INFO said, at loop time now, and logs what changed. The volume: as looked at after
+ * that INFO, size 0 when it is not. (health.c) */
+void health_learn(struct health *health, const struct info *info, const struct config *config,
+                  uint64_t now);
 /* Asks the node when it is time; the link is ready. (poller.c) */
 void poller_tick(struct node *node, struct link *link);
 

@@ -6,7 +6,9 @@
  * a worker has refused something for what it reckons (health->pushed), and often while a node is at
  * critical, so that writes resume soon.
  */
+#include <errno.h>
 #include <stdio.h>
+#include <sys/statvfs.h>
 
 #include "health.h"
 #include "links.h"
@@ -97,21 +99,74 @@ static void info_refused(struct health *health, const char *why, struct str text
     health->poll.said_refused = true;
 }
 
-static void info_understood(struct node *node, struct link *link, struct str text)
+static void info_learn(struct worker *worker, struct health *health)
+{
+    health->poll.asking = false;
+    health_learn(health, &health->poll.fresh, worker->snapshot->config, loop_now(&worker->loop));
+    rewrite_ended(health);
+    health->poll.judge_rewrite = true;
+}
+
+/* ---- the volume ----
+ *
+ * It is looked at after INFO was answered: what was written before is then either in the buffer
+ * that INFO tells or on the disk. The main thread looks, for a file system may take its time to
+ * answer, and that thread serves nobody. */
+
+static void volume_known(struct loop *loop, struct mail *mail)
+{
+    struct volume_letter *letter = CONTAINER(mail, struct volume_letter, mail);
+    struct health *health = letter->health;
+    if (!letter->size && !health->poll.said_volume)
+        log_error(NULL, "volume-path %s cannot be looked at: %s", letter->path,
+                  strerror(letter->error));
+    health->poll.said_volume = !letter->size;
+    info_learn(CONTAINER(loop, struct worker, loop), health);
+}
+
+static void volume_look(struct loop *loop, struct mail *mail)
+{
+    struct volume_letter *letter = CONTAINER(mail, struct volume_letter, mail);
+    struct statvfs volume;
+    (void)loop;
+    letter->size = letter->used = 0;
+    if (statvfs(letter->path, &volume) == 0) {
+        letter->size = volume.f_blocks * volume.f_frsize;
+        letter->used = letter->size - volume.f_bavail * volume.f_frsize;
+    }
+    letter->error = errno;
+    letter->mail.run = volume_known;
+    loop_post(&letter->proxy->workers[0].loop, &letter->mail);
+}
+
+static void volume_ask(struct worker *worker, struct health *health, const char *path)
+{
+    struct volume_letter *letter = &health->volume;
+    letter->mail.run = volume_look;
+    letter->proxy = worker->proxy;
+    letter->health = health;
+    snprintf(letter->path, sizeof(letter->path), "%s", path);
+    loop_post(&worker->proxy->loop, &letter->mail);
+}
+
+static void info_understood(struct node *node, struct str text)
 {
     struct health *health = node->health;
     struct worker *worker = node->worker;
-    uint64_t now = loop_now(&worker->loop);
-    struct info info;
-    if (!info_parse(text, &info)) {
+    const char *path = worker->snapshot->config->pressure.volume_path;
+    if (!info_parse(text, &health->poll.fresh)) {
         info_refused(health, "its INFO has none of the fields that tell it", STR(""));
         return;
     }
     health->poll.said_refused = false;
     health_set(health->poll_us, (clock_ns() - health->poll.asked_wall_ns) / 1000);
-    health_learn(worker->proxy, health, &info, worker->snapshot->config, now);
-    rewrite_ended(health);
-    rewrite_want(node, link, now);
+    if (path) {
+        health->poll.asking = true; /* until the volume is known too */
+        volume_ask(worker, health, path);
+        return;
+    }
+    health->volume.size = 0;
+    info_learn(worker, health);
 }
 
 static void info_done(struct req *req, struct link *link, struct str reply)
@@ -126,7 +181,7 @@ static void info_done(struct req *req, struct link *link, struct str reply)
     if (health != node->health) {
         /* the node became another one meanwhile */
     } else if (tree && tree->type == TREE_STRING) {
-        info_understood(node, link, tree->text);
+        info_understood(node, tree->text);
     } else if (tree && tree->type == TREE_ERROR) {
         info_refused(health, "INFO is refused: ", tree->text);
     } else {
@@ -170,6 +225,9 @@ void poller_tick(struct node *node, struct link *link)
     bool hurry = due || health_get(health->pushed);
     if (hurry && poll > HURRY_MS)
         poll = HURRY_MS;
+    if (health->poll.judge_rewrite)
+        rewrite_want(node, link, now);
+    health->poll.judge_rewrite = false;
     if (!health->poll.asking && now >= health->poll.asked + poll)
         info_ask(health, link, now);
 }

@@ -1,10 +1,8 @@
 /* proxy.c - the process: the door where clients come in, signals, reload, learning, the end. */
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "health.h"
@@ -306,26 +304,6 @@ static void proxy_signal(uv_signal_t *handle, int number)
     }
 }
 
-/* The volume of the AOF is looked at here: a file system may take its time to answer, and this
- * thread serves nobody. */
-static void volume_tick(struct proxy *proxy)
-{
-    const struct config *config = proxy->snapshot->config;
-    uint64_t now = loop_now(&proxy->loop);
-    struct statvfs volume;
-    if (!config->pressure.volume_path || now < proxy->volume_next)
-        return;
-    proxy->volume_next = now + config->pressure.poll / 2;
-    bool known = statvfs(config->pressure.volume_path, &volume) == 0;
-    if (!known && health_get(proxy->volume_size))
-        log_error(NULL, "volume-path %s cannot be looked at: %s", config->pressure.volume_path,
-                  strerror(errno));
-    uint64_t size = known ? volume.f_blocks * volume.f_frsize : 0;
-    uint64_t left = known ? volume.f_bavail * volume.f_frsize : 0;
-    health_set(proxy->volume_used, size > left ? size - left : 0);
-    health_set(proxy->volume_size, size);
-}
-
 static void proxy_tick(struct loop *loop)
 {
     struct proxy *proxy = CONTAINER(loop, struct proxy, loop);
@@ -335,7 +313,6 @@ static void proxy_tick(struct loop *loop)
     proxy_switches_tick(proxy);
     if (proxy->side)
         proxy->side->tick(proxy);
-    volume_tick(proxy);
 }
 
 static bool proxy_listen(struct proxy *proxy)
