@@ -175,6 +175,8 @@ void policy_inherit(struct policy *new, const struct policy *old, uint64_t now);
 /* Forgets a part of the buckets that are full; called some times a second, by one thread. */
 void policy_sweep(const struct policy *policy, uint64_t now);
 
+/* Whether a rule looks at times to live: then those of collections are sampled. */
+bool policy_samples_ttl(const struct policy *policy);
 /* The refusal as a client sees it, without "-" and CRLF:
  * "NOPERM respgate: 'FLUSHALL' is denied by rule 'no-flush': <message>". Placeholders {key}
  * {command} {client} in the message are filled in; a rule without message ends at its name. At

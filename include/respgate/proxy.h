@@ -381,6 +381,7 @@ struct worker {
     unsigned parser_count;
     struct req *free_reqs;
     unsigned free_req_count;
+    uint32_t sample_in; /* requests until the next sample */
     struct chunk *rx; /* where backend reads go */
     char *scratch;    /* where client reads go */
     struct key_ref *keys;

@@ -178,6 +178,7 @@ struct policy {
     size_t rule_count;
     struct rule *rules;
     bool observe;
+    bool samples_ttl; /* a rule has without-ttl */
 };
 
 /* ---- policy.c: one rule ---- */

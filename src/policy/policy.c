@@ -162,6 +162,11 @@ uint16_t policy_rule_with_keys(const struct policy *policy, const struct questio
 
 /* ---- the set ---- */
 
+bool policy_samples_ttl(const struct policy *policy)
+{
+    return policy->samples_ttl;
+}
+
 size_t policy_rule_count(const struct policy *policy)
 {
     return policy->rule_count;

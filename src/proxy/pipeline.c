@@ -202,6 +202,9 @@ static enum step dispatch(struct client *client, struct call *call)
 {
     bool pinned = call_pinned(client, call);
     client->pins |= call->pin;
+    struct span sample = {0};
+    if (unlikely(sample_due(client->worker)))
+        sample = sample_question(client, call);
     struct req *req = call_req(client, call);
     /* What changes a connection's state must never meet the shared one. */
     ASSERT(pinned ? client->pinned != NULL
@@ -211,6 +214,7 @@ static enum step dispatch(struct client *client, struct call *call)
     if (pinned) {
         client->lane = client->pinned;
         link_send(client->pinned, req);
+        span_drop(&sample); /* inside MULTI it would be one of the client's */
         return SENT;
     }
     struct pool *pool = call->pool;
@@ -221,8 +225,11 @@ static enum step dispatch(struct client *client, struct call *call)
                  pool->node->name);
         client_answer_req(client, req, error);
         req_free(client->worker, req);
+        span_drop(&sample);
         return ANSWERED;
     }
+    if (unlikely(sample.ptr))
+        sample_send(pool, sample);
     return SENT;
 }
 

@@ -64,6 +64,11 @@ void pressure_heard_error(struct node *node, const char *ptr, size_t len);
 struct pressure_plan *pressure_plan_new(const struct config *config, struct problems *problems);
 void pressure_plan_free(struct pressure_plan *plan);
 
+/* Times to live of collections (sample.c). */
+bool sample_due(struct worker *worker);
+struct span sample_question(struct client *client, struct call *call); /* ptr NULL: none */
+void sample_send(struct pool *pool, struct span question);
+
 /* Replies (reply.c). */
 void reply_begin(struct link *link, const char *ptr, size_t len);
 void reply_bytes(struct link *link, struct chunk *chunk, const char *ptr, size_t len, bool last);

@@ -401,3 +401,20 @@ def test_a_clause_that_can_never_hold_is_warned_of(tmp_path):
     assert code == 0
     assert f"{path}:3: warning: rule 'r' can never match: 'channels' means nothing for its " \
            "commands" in out + errors
+
+
+def test_times_to_live_of_collections_are_sampled(tapped, store):
+    client = tapped(rule("commands = set", "without-ttl = yes"))
+    for _ in range(20):
+        client.pipeline(*["RPUSH list x"] * 500)
+        if b"PTTL" in client.tap.all_sent():
+            break
+    assert encode("PTTL", "list") in client.tap.all_sent()
+    assert client.call("LLEN list") % 500 == 0
+
+
+def test_without_such_a_rule_nothing_is_sampled(tapped):
+    client = tapped(rule("commands = flushall"))
+    for _ in range(6):
+        client.pipeline(*["RPUSH list x"] * 500)
+    assert b"PTTL" not in client.tap.all_sent()
