@@ -94,7 +94,7 @@ struct config_rule {
     enum rule_per per;
     enum rule_cost cost;
     uint64_t delay_max; /* ms */
-    bool exempt;
+    bool exempt, shared;
     const char *add; /* NULL: none */
     enum rule_confirm confirm;
     const struct where *set; /* where each option was set; ask config_rule_where() */

@@ -61,6 +61,8 @@ struct question {
      */
     struct str (*prefix_of)(const void *scheme, struct str key);
     const void *scheme;
+    const uint16_t *leased; /* rules with `shared` whose tokens are in hand: no bucket here */
+    size_t leased_count;
     const uint16_t *confirmed; /* confirm rules a code was given for: skipped */
     size_t confirmed_count;
     uint64_t more_classes; /* classes beyond the command's own: of a script's calls */
@@ -159,6 +161,18 @@ struct rewritten {
 };
 /* Whether a limit, delay, log or rewrite could apply to this command at all. */
 bool policy_shapes(const struct policy *policy, const struct command *command);
+/* What a request costs at the buckets that are shared by all respgates; at most SHARED_MAX, the
+ * rules beyond count here. The name tells the bucket apart from all others, in every respgate. */
+enum { SHARED_MAX = 4, SHARED_NAME_MAX = 160 };
+struct shared_cost {
+    uint16_t rule;
+    uint64_t cost, burst;
+    double rate; /* a second */
+    size_t name_len;
+    char name[SHARED_NAME_MAX];
+};
+size_t policy_shared(const struct policy *policy, const struct question *question,
+                     struct shared_cost out[SHARED_MAX]);
 /* Tests the buckets of every limit and delay that holds, and charges them all or none; then what
  * logs and what rewrites. now: clock_ns(). Fills *out wholly. Any thread. */
 void policy_shape(const struct policy *policy, const struct question *question, uint64_t now,

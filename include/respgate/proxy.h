@@ -166,12 +166,13 @@ struct call {
     bool exempt;       /* the rule that allowed it spares it pass 2 */
     uint8_t confirmed_count;
     uint16_t confirmed[CONFIRMED_MAX]; /* rules a code was given for: it meets them no more */
-    bool shaped;                       /* its buckets are charged: not a second time */
-    uint8_t stage;                     /* where the pipeline goes on */
-    uint64_t generation;               /* of the rules it was judged by, */
-    int64_t db;                        /* and the db it was judged for */
-    uint8_t kind;                      /* enum req_kind, chosen by the session */
-    uint8_t pin;                       /* reasons this command adds */
+    uint64_t lease_since; /* loop ms since when it waits for a share of a bucket; 0: it does not */
+    bool shaped;          /* its buckets are charged: not a second time */
+    uint8_t stage;        /* where the pipeline goes on */
+    uint64_t generation;  /* of the rules it was judged by, */
+    int64_t db;           /* and the db it was judged for */
+    uint8_t kind;         /* enum req_kind, chosen by the session */
+    uint8_t pin;          /* reasons this command adds */
     uint8_t aux;
     uint32_t expect;
     bool script_judged;    /* every call of its script was; */
@@ -401,6 +402,7 @@ struct worker {
     uint64_t drain_until;
     uint64_t stats[STAT_COUNT];
     struct counts *counts; /* count.h */
+    struct leases *leases; /* lease.c; NULL: none yet */
 };
 static inline void count(struct worker *worker, enum stat_id stat)
 {

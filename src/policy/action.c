@@ -4,7 +4,7 @@
 const char *const action_details[DETAIL_COUNT] = {
     [DETAIL_RATE] = "rate", [DETAIL_BURST] = "burst",         [DETAIL_PER] = "per",
     [DETAIL_COST] = "cost", [DETAIL_DELAY_MAX] = "delay-max", [DETAIL_EXEMPT] = "exempt",
-    [DETAIL_ADD] = "add",   [DETAIL_CONFIRM] = "confirm",
+    [DETAIL_ADD] = "add",   [DETAIL_CONFIRM] = "confirm",     [DETAIL_SHARED] = "shared",
 };
 
 /* Options an action knows and those it cannot do without, as bits. */
@@ -15,7 +15,8 @@ static const struct action_row {
     [ACTION_DENY] = {"deny", 0, 0},
     [ACTION_ALLOW] = {"allow", 1u << DETAIL_EXEMPT, 0},
     [ACTION_LIMIT] = {"limit",
-                      1u << DETAIL_RATE | 1u << DETAIL_BURST | 1u << DETAIL_PER | 1u << DETAIL_COST,
+                      1u << DETAIL_RATE | 1u << DETAIL_BURST | 1u << DETAIL_PER |
+                          1u << DETAIL_COST | 1u << DETAIL_SHARED,
                       1u << DETAIL_RATE},
     [ACTION_DELAY] = {"delay",
                       1u << DETAIL_RATE | 1u << DETAIL_BURST | 1u << DETAIL_PER |
@@ -82,8 +83,19 @@ static void pace_compile(const struct config_rule *source, struct rule *rule)
         .burst = burst_of(source),
         .per = source->per,
         .cost = source->cost,
+        .shared = source->shared,
         .patience = source->action == ACTION_DELAY ? source->delay_max * 1000000 : 0,
     };
+}
+
+/* A connection is known to one respgate only, and a request may be of several prefixes. */
+static void shared_check(struct compiler *compiler, const struct config_rule *source)
+{
+    struct where where;
+    config_rule_where(source, "shared", &where);
+    if (source->shared && (source->per == PER_CLIENT || source->per == PER_PREFIX))
+        problem_error(compiler->problems, where,
+                      "rule '%s': 'shared = yes' goes with per = ip, user or rule", source->name);
 }
 
 static void rewrite_compile(struct compiler *compiler, const struct config_rule *source,
@@ -122,6 +134,8 @@ void action_compile(struct compiler *compiler, const struct config_rule *source,
         return;
     if (source->action == ACTION_LIMIT || source->action == ACTION_DELAY)
         pace_compile(source, rule);
+    if (source->action == ACTION_LIMIT)
+        shared_check(compiler, source);
     if (source->action == ACTION_REWRITE)
         rewrite_compile(compiler, source, commands, rule);
 }

@@ -112,6 +112,7 @@ struct pace {
     enum rule_per per;
     enum rule_cost cost;
     uint64_t patience; /* ns: how long a delay holds; 0 for a limit */
+    bool shared;
     struct limiter *limiter;
 };
 
@@ -133,6 +134,7 @@ enum detail {
     DETAIL_EXEMPT,
     DETAIL_ADD,
     DETAIL_CONFIRM,
+    DETAIL_SHARED,
     DETAIL_COUNT
 };
 extern const char *const action_details[DETAIL_COUNT];

@@ -119,6 +119,60 @@ static void charge_rule(const struct rule *rule, uint16_t index, const struct qu
         charges_add(charges, rule, index, hash, cost, false);
 }
 
+/* ---- shared by all respgates ---- */
+
+static bool is_leased(const struct question *question, uint16_t rule)
+{
+    for (size_t i = 0; i < question->leased_count; i++)
+        if (question->leased[i] == rule)
+            return true;
+    return false;
+}
+
+/* "RULE:4<ip>", "RULE:u<user>": bytes of any kind behind the colon. */
+static void shared_name(const struct rule *rule, const struct subject *subject,
+                        struct shared_cost *out)
+{
+    const struct address *address = &subject->address;
+    size_t len = strlen(rule->name), room = sizeof(out->name);
+    memcpy(out->name, rule->name, len);
+    out->name[len++] = ':';
+    if (rule->pace.per == PER_IP) {
+        size_t bytes = address->is_unix ? 0 : address->is_ipv6 ? 8 : 4;
+        out->name[len++] = address->is_unix ? 's' : address->is_ipv6 ? '6' : '4';
+        memcpy(out->name + len, address->ip, bytes);
+        len += bytes;
+    } else if (rule->pace.per == PER_USER) {
+        size_t bytes = subject->user.len < room - len - 1 ? subject->user.len : room - len - 1;
+        out->name[len++] = 'u';
+        memcpy(out->name + len, subject->user.ptr, bytes);
+        len += bytes;
+    }
+    out->name_len = len;
+}
+
+size_t policy_shared(const struct policy *policy, const struct question *question,
+                     struct shared_cost out[SHARED_MAX])
+{
+    const struct command_row *row = &policy->commands[question->command->id];
+    struct asking asking = {.question = question, .row = row, .special = row->special};
+    struct classes classes = {0};
+    size_t count = 0;
+    for (size_t i = 0; i < row->shape_count && count < SHARED_MAX; i++) {
+        const struct rule *rule = row->shapes[i].rule;
+        uint64_t cost = rule->pace.shared ? request_cost(&rule->pace, question) : 0;
+        if (!cost || rule->mode == RULE_OBSERVE || policy->observe ||
+            !entry_matches(&row->shapes[i], &asking, &classes))
+            continue;
+        out[count] = (struct shared_cost){.rule = (uint16_t)(rule - policy->rules),
+                                          .cost = cost,
+                                          .burst = rule->pace.burst,
+                                          .rate = rule->pace.rate};
+        shared_name(rule, question->subject, &out[count++]);
+    }
+    return asking.ask ? 0 : count; /* the node is asked first: policy_shape() says so */
+}
+
 /* ---- the pass ---- */
 
 static void note(uint16_t *rules, uint16_t *count, uint16_t index)
@@ -222,7 +276,7 @@ void policy_shape(const struct policy *policy, const struct question *question, 
             note(out->logged, &out->logged_count, index);
         else if (rule->action == ACTION_REWRITE)
             out->rewrites = true;
-        else
+        else if (likely(!rule->pace.shared) || !is_leased(question, index))
             charge_rule(rule, index, question, &charges);
     }
     if (charges.count)

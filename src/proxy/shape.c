@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "count.h"
+#include "lease.h"
 #include "stages.h"
 
 static struct str declared_prefix(const void *scheme, struct str key)
@@ -172,6 +173,12 @@ enum step shape_run(struct client *client, struct call *call)
     call_keys(worker, call);
     shape_question(client, call, &question);
     if (!call->shaped) {
+        struct lease_hand hand;
+        switch (leases_take(client, call, &question, &hand, &shape)) {
+        case LEASE_HAND: break;
+        case LEASE_WAIT: return PARKED;
+        case LEASE_REFUSED: return shape_throttle(client, call, &question, &shape);
+        }
         policy_shape(policy, &question, clock_ns(), &shape);
         if (unlikely(shape.kind == SHAPE_ASK)) {
             ask_node(client, &question);
@@ -182,6 +189,7 @@ enum step shape_run(struct client *client, struct call *call)
             return shape_throttle(client, call, &question, &shape);
         shape_logged(client, call, &shape);
         call->shaped = true;
+        leases_spend(&hand);
         if (shape.kind == SHAPE_DELAY)
             return shape_delay(client, call, &shape);
     }

@@ -3,6 +3,7 @@
 #include <malloc.h>
 
 #include "count.h"
+#include "lease.h"
 #include "scripting.h"
 
 enum { SCAN_CLIENTS_MS = 250, TRIM_MS = 2000, TRIM_BYTES = 8 * 1024 * 1024 };
@@ -193,6 +194,7 @@ static void worker_tick(struct loop *loop)
     if (worker->drained)
         return;
     counts_tick(worker);
+    leases_tick(worker);
     worker->tick++;
     worker->at_work_before = worker->at_work;
     worker->at_work = 0;
@@ -290,6 +292,7 @@ void worker_free(struct worker *worker)
     identity_drop(worker->identity_none);
     chunk_drop(worker->rx);
     counts_free(worker);
+    leases_free(worker);
     free(worker->scratch);
     free(worker->keys);
     snapshot_drop(worker->snapshot);
