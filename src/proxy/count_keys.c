@@ -62,8 +62,8 @@ static uint8_t expiry_marks(const struct call *call)
     return 0;
 }
 
-static void mark_one(struct worker *worker, struct key_mark *mark, struct str key, uint8_t what,
-                     uint32_t bytes)
+static inline void mark_one(struct worker *worker, struct key_mark *mark, struct str key,
+                            uint8_t what, uint32_t bytes)
 {
     struct counts *counts = worker->counts;
     mark->ref = prefix_touch(counts->prefixes, key);

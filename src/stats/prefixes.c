@@ -156,6 +156,28 @@ static struct prefix_ref prefix_new(struct prefix_table *table, uint64_t hash, c
 
 /* The common case first: the head of the key, as it stands, is known already, so it is a prefix
  * (scheme.c) and its segments need no look. */
+/* A head that is no prefix as it stands: perhaps it has an id in it, or it is new. */
+static struct prefix_ref look_further(struct prefix_table *table, struct str head, uint64_t hash,
+                                      bool touch) __attribute__((noinline));
+static struct prefix_ref look_further(struct prefix_table *table, struct str head, uint64_t hash,
+                                      bool touch)
+{
+    size_t good = prefix_checked(table->scheme, head);
+    uint32_t entry = 0;
+    if (!good)
+        return ref_of(table, NONE);
+    if (good < head.len) {
+        hash = stats_hash(table->seed, head.ptr, good);
+        entry = index_find(table, hash)->entry;
+    }
+    if (!entry)
+        return touch ? prefix_new(table, hash, head.ptr, good) : ref_of(table, OTHER);
+    table->entries[entry - 1].weight += touch;
+    return ref_of(table, entry - 1);
+}
+
+/* The common case is short: the head of the key, as it stands, is known already, so it is a prefix
+ * (scheme.c) and its segments need no look. */
 static inline struct prefix_ref look_up(struct prefix_table *table, struct str key, bool touch)
 {
     const struct prefix_scheme *scheme = table->scheme;
@@ -164,25 +186,15 @@ static inline struct prefix_ref look_up(struct prefix_table *table, struct str k
         table->entries[FIXED + declared].weight += touch;
         return ref_of(table, FIXED + (size_t)declared);
     }
-    size_t len = prefix_head(scheme, key);
-    if (!len)
+    struct str head = {key.ptr, prefix_head(scheme, key)};
+    if (!head.len)
         return ref_of(table, NONE);
-    uint64_t hash = stats_hash(table->seed, key.ptr, len);
+    uint64_t hash = stats_hash(table->seed, head.ptr, head.len);
     uint32_t entry = index_find(table, hash)->entry;
-    if (unlikely(!entry)) {
-        size_t good = prefix_checked(scheme, (struct str){key.ptr, len});
-        if (!good)
-            return ref_of(table, NONE);
-        if (good < len) {
-            hash = stats_hash(table->seed, key.ptr, len = good);
-            entry = index_find(table, hash)->entry;
-        }
-    }
-    if (entry) {
-        table->entries[entry - 1].weight += touch;
-        return ref_of(table, entry - 1);
-    }
-    return touch ? prefix_new(table, hash, key.ptr, len) : ref_of(table, OTHER);
+    if (unlikely(!entry))
+        return look_further(table, head, hash, touch);
+    table->entries[entry - 1].weight += touch;
+    return ref_of(table, entry - 1);
 }
 
 struct prefix_ref prefix_touch(struct prefix_table *table, struct str key)

@@ -53,52 +53,6 @@ static bool segment_ends(const char *ptr, size_t len)
     return open || (len >= TOKEN_MIN && (seen & mixed) == mixed);
 }
 
-static inline uint64_t load(const char *ptr)
-{
-    uint64_t word;
-    memcpy(&word, ptr, sizeof(word));
-    return word;
-}
-
-/* The top bit of each byte that is 0, and no other. */
-static inline uint64_t zero_bytes(uint64_t word)
-{
-    const uint64_t low = 0x7f7f7f7f7f7f7f7full;
-    return ~(((word & low) + low) | word | low);
-}
-
-/* Eight bytes at a time; the rest of the key by its last eight. A segment too long to belong to a
- * prefix may be in the head all the same: prefix_checked() ends before it. */
-size_t prefix_head(const struct prefix_scheme *scheme, struct str key)
-{
-    size_t head = 0, at = 0, len = key.len < scheme->head_max ? key.len : scheme->head_max;
-    unsigned left = scheme->depth;
-    uint64_t hits;
-    for (; at + 8 <= len; at += 8)
-        for (hits = zero_bytes(load(key.ptr + at) ^ scheme->pattern); hits; hits &= hits - 1) {
-            head = at + (size_t)__builtin_ctzll(hits) / 8;
-            if (--left == 0)
-                return head;
-        }
-    if (unlikely(len < 8)) {
-        for (; at < len && left; at++)
-            if (key.ptr[at] == scheme->delimiter) {
-                head = at;
-                left--;
-            }
-        return head;
-    }
-    if (at == len)
-        return head;
-    hits = zero_bytes(load(key.ptr + len - 8) ^ scheme->pattern);
-    for (hits &= ~0ull << (8 * (at + 8 - len)); hits; hits &= hits - 1) {
-        head = len - 8 + (size_t)__builtin_ctzll(hits) / 8;
-        if (--left == 0)
-            return head;
-    }
-    return head;
-}
-
 size_t prefix_checked(const struct prefix_scheme *scheme, struct str head)
 {
     size_t good = 0, at = 0;

@@ -1,50 +1,9 @@
-/* sketch.c - a count-min sketch with conservative update, and the keyed hash it stands on. */
+/* sketch.c - a count-min sketch with conservative update. */
 #include <stdlib.h>
 
 #include "internal.h"
 
 enum { ROWS = 4, WIDTH_MIN = 256, WIDTH_MAX = 65536, AGE_FACTOR = 64 };
-
-static inline uint64_t load8(const char *ptr)
-{
-    uint64_t word;
-    memcpy(&word, ptr, sizeof(word));
-    return word;
-}
-
-static inline uint32_t load4(const char *ptr)
-{
-    uint32_t word;
-    memcpy(&word, ptr, sizeof(word));
-    return word;
-}
-
-static inline uint64_t mix(uint64_t a, uint64_t b)
-{
-    unsigned __int128 product = (unsigned __int128)a * b;
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-/* Folded 128-bit products of words with secret numbers, as in the fast hashes of the day; the last
- * word overlaps the one before it. */
-uint64_t stats_hash(uint64_t seed, const char *ptr, size_t len)
-{
-    static const uint64_t odd = 0x9e3779b97f4a7c15ull, other = 0xd6e8feb86659fd93ull;
-    uint64_t hash = seed ^ (len * odd), last;
-    if (likely(len >= 8)) {
-        const char *end = ptr + len - 8;
-        for (; ptr < end; ptr += 8)
-            hash = mix(hash ^ load8(ptr), odd);
-        last = load8(end);
-    } else if (len >= 4) {
-        last = (uint64_t)load4(ptr) << 32 | load4(ptr + len - 4);
-    } else {
-        last = len ? (uint64_t)(unsigned char)ptr[0] << 16 |
-                         (uint64_t)(unsigned char)ptr[len / 2] << 8 | (unsigned char)ptr[len - 1]
-                   : 0;
-    }
-    return mix(mix(hash ^ last, other ^ seed), odd);
-}
 
 void sketch_init(struct sketch *sketch, size_t kept)
 {
