@@ -55,10 +55,11 @@ export async function startRedis({ port, tls = false, password } = {}) {
 async function startGate(redisPort, road) {
   const port = await freePort();
   const listen = `${road === 'tls-listener' ? 'tls://' : ''}127.0.0.1:${port}`;
+  const http = await freePort();
   const changes = {
     proxy: { listen },
     backend: { url: `redis://127.0.0.1:${redisPort}` },
-    admin: { console: `127.0.0.1:${await freePort()}`, http: `127.0.0.1:${await freePort()}` },
+    admin: { console: `127.0.0.1:${await freePort()}`, http: `127.0.0.1:${http}` },
   };
   if (road === 'tls-listener') {
     const { server } = makeCertificates();
@@ -76,7 +77,7 @@ async function startGate(redisPort, road) {
   const file = path.join(scratchDir(), `respgate-${port}.conf`);
   fs.writeFileSync(file, configure(fs.readFileSync(shipped, 'utf8'), changes), { mode: 0o600 });
   const gate = await startProgram(binary, ['-c', file], port);
-  return { ...gate, port };
+  return { ...gate, port, http };
 }
 
 /* What a client needs to trust the other side, and to be trusted where that is asked for. */
@@ -104,6 +105,7 @@ export async function openWorld({ road = 'plain', password } = {}) {
     road,
     tls,
     port,
+    http: gate?.http,
     url({ db, auth = password ? `:${password}@` : '' } = {}) {
       return `${tls ? 'rediss' : 'redis'}://${auth}127.0.0.1:${port}${db === undefined ? '' : `/${db}`}`;
     },
