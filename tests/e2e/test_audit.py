@@ -175,7 +175,7 @@ def test_a_full_disk_costs_lines_and_says_how_many(start_gate, store, audit):
         assert client.call("GET none") is None
         gate.wait_log("cannot write /dev/full")
         gate.log_options["audit-file"] = audit
-        gate.reload()
+        gate.reload(expect="reload done")
         client.call("SET k v")
     wait_accounted(FLOOD + 1, audit)
     dropped = sum(event["dropped"] for event in events(audit, "dropped"))
@@ -251,14 +251,14 @@ def test_a_reload_changes_the_file(start_gate, store, audit, tmp_path):
         client.call("SET k v")
         for name in "one", "two":
             gate.log_options["audit-file"] = tmp_path / name
-            gate.reload()
+            gate.reload(expect="reload done")
             client.call("SET k v")
             wait_accounted(1, tmp_path / name)
         del gate.log_options["audit-file"]
-        gate.reload()
+        gate.reload(expect="reload done")
         client.call("SET k v")
         gate.log_options["audit-file"] = audit
-        gate.reload()
+        gate.reload(expect="reload done")
         client.call("SET k v")
     wait_accounted(1, audit)
     assert accounted(tmp_path / "two") == 1
