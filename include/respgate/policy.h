@@ -174,7 +174,7 @@ struct shared_cost {
 size_t policy_shared(const struct policy *policy, const struct question *question,
                      struct shared_cost out[SHARED_MAX]);
 /* Tests the buckets of every limit and delay that holds, and charges them all or none; then what
- * logs and what rewrites. now: clock_ns(). Fills *out wholly. Any thread. */
+ * logs and what rewrites. now: of clock_ns(), or a little behind. Fills *out wholly. Any thread. */
 void policy_shape(const struct policy *policy, const struct question *question, uint64_t now,
                   struct shape *out);
 /* "THROTTLED respgate: rule 'NAME', retry after 120 ms". */

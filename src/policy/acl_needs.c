@@ -21,6 +21,14 @@ static bool kills_scripts(const struct wall *wall)
     return wall->config->scripts.kill;
 }
 
+static bool shares_limits(const struct wall *wall)
+{
+    for (size_t i = 0; i < wall->config->rule_count; i++)
+        if (wall->config->rules[i].shared)
+            return true;
+    return false;
+}
+
 static const struct need {
     const char *commands;                  /* by spaces */
     bool control;                          /* as the control user, else on links of clients */
@@ -33,6 +41,7 @@ static const struct need {
     {"xlen llen zcard xinfo|stream xinfo|groups xpending pttl", true, NULL},
     {"bgrewriteaof", true, asks_rewrites},
     {"script|kill function|kill", true, kills_scripts},
+    {"eval time get set", true, shares_limits},
 };
 
 static bool lists(const char *commands, struct str name)
