@@ -27,6 +27,7 @@ struct run {
     struct node *node;
     uint32_t arrived, turn; /* us when its request was read; turn in which it was sent */
     uint16_t command;
+    bool slow; /* all of them, by [log] slow */
     uint32_t count, errors;
 };
 enum { RUNS = 32, USERS_COUNTED = 1000 };

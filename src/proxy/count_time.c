@@ -74,21 +74,29 @@ void counts_settle(struct worker *worker)
         runs_add(worker, clock_ns() / 1000);
 }
 
-static inline void run_reply(struct worker *worker, struct node *node, const struct req *req,
-                             bool failed)
+static struct run *run_new(struct worker *worker, struct node *node, const struct req *req)
+{
+    struct counts *counts = worker->counts;
+    uint32_t now = (uint32_t)loop_us(&worker->loop);
+    if (unlikely(counts->run_count == RUNS))
+        counts_settle(worker);
+    struct run *run = &counts->runs[counts->run_count++];
+    *run = (struct run){.node = node,
+                        .arrived = req->arrived,
+                        .turn = req->turn,
+                        .command = req->command,
+                        .slow = between(req->arrived, now) > counts->slow_us};
+    return run;
+}
+
+static inline struct run *run_of(struct worker *worker, struct node *node, const struct req *req)
 {
     struct counts *counts = worker->counts;
     struct run *run = counts->run_count ? &counts->runs[counts->run_count - 1] : NULL;
-    if (run && run->arrived == req->arrived && run->turn == req->turn &&
-        run->command == req->command && run->node == node) {
-        run->count++;
-        run->errors += failed;
-        return;
-    }
-    if (unlikely(counts->run_count == RUNS))
-        counts_settle(worker);
-    counts->runs[counts->run_count++] =
-        (struct run){node, req->arrived, req->turn, req->command, 1, failed};
+    if (likely(run && run->arrived == req->arrived && run->turn == req->turn &&
+               run->command == req->command && run->node == node))
+        return run;
+    return run_new(worker, node, req);
 }
 
 void req_failed(struct worker *worker, const struct req *req)
@@ -121,8 +129,9 @@ static struct str req_key(const struct req *req)
 }
 
 static void slow_reply(struct worker *worker, struct node *node, struct client *client,
-                       struct req *req, uint32_t now)
+                       struct req *req)
 {
+    uint32_t now = (uint32_t)loop_us(&worker->loop);
     uint32_t sent = loop_turn_end(&worker->loop, req->turn, req->arrived);
     struct slow *slow = slow_add(&worker->counts->slow, req_key(req));
     slow->command = req->command;
@@ -163,10 +172,11 @@ void reply_count(struct link *link, struct client *client, struct req *req)
     if (!COUNTING)
         return;
     if (likely(is_timed(req))) {
-        uint32_t now = (uint32_t)loop_us(&worker->loop);
-        run_reply(worker, link->pool->node, req, failed);
-        if (unlikely(between(req->arrived, now) > counts->slow_us))
-            slow_reply(worker, link->pool->node, client, req, now);
+        struct run *run = run_of(worker, link->pool->node, req);
+        run->count++;
+        run->errors += failed;
+        if (unlikely(run->slow))
+            slow_reply(worker, link->pool->node, client, req);
     }
     if (req->mark_count && likely(!failed && !(req->kind == REQ_EXEC && link->frame_nil)))
         marks_land(client, req);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "health.h"
+#include "count.h"
 #include "pool_private.h"
 
 enum { BACKOFF_MIN_MS = 20, BACKOFF_MAX_MS = 1000 };
@@ -132,6 +133,7 @@ void node_free(struct node *node)
 {
     list_each_safe (it, &node->pools)
         pool_free(CONTAINER(it, struct pool, node_entry));
+    counts_settle(node->worker);
     list_remove(&node->entry);
     histogram_clear(&node->counts.latency);
     view_free(node->view);
