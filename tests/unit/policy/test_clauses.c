@@ -48,8 +48,10 @@ static void expect_bound(const char *request, int64_t bound)
     for (int64_t few = bound - 1; few <= bound && bound != OPEN; few++) {
         if (few <= 0)
             continue;
-        rule_is(arena_printf(s.arena, "unbounded = yes; min-elements = %lld; action = deny",
-                             (long long)few));
+        char options[80]; /* the setup's own arena ends in rule_is() */
+        snprintf(options, sizeof(options), "unbounded = yes; min-elements = %lld; action = deny",
+                 (long long)few);
+        rule_is(options);
         expect(request, few < bound);
     }
 }
