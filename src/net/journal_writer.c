@@ -132,6 +132,8 @@ static bool writer_wait(struct writer *writer, bool retry)
         uv_cond_timedwait(&journal->changed, &journal->lock, RETRY_MS * 1000000ull);
     for (;;) {
         writer_switch(writer);
+        if (!writer->path && writer->opened != journal->opening)
+            continue; /* asked for while the lock was open: lines for that file may wait already */
         if (!writer->path) { /* no file: nothing is kept for it */
             journal->taken = journal->added;
             writer->len = writer->written = writer->line = 0;

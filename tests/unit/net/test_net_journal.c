@@ -92,6 +92,28 @@ static void test_every_line_of_every_thread_is_accounted_for(void **state)
     unlink(path);
 }
 
+/* However soon a file follows on none, the first line after it is in it. */
+static void test_no_file_and_a_file_again(void **state)
+{
+    char path[] = "/tmp/respgate-journal-XXXXXX";
+    int fd = mkstemp(path);
+    struct journal *journal = journal_small(0, 0);
+    for (int i = 1; i <= 1000; i++) {
+        uint64_t until = clock_ns() + 5000000000u;
+        journal_open(journal, NULL);
+        for (volatile int spin = 0; spin < i * 20; spin++) /* the writer may be anywhere */
+            ;
+        journal_open(journal, path);
+        assert_true(journal_add(journal, STR("a line\n"), false));
+        while (lseek(fd, 0, SEEK_END) < i * 7 && clock_ns() < until)
+            usleep(50);
+        assert_int_equal(lseek(fd, 0, SEEK_END), i * 7);
+    }
+    journal_free(journal);
+    close(fd);
+    unlink(path);
+}
+
 static void test_what_is_urgent_has_room_of_its_own(void **state)
 {
     struct journal *journal = journal_small(1000, 0);
@@ -135,6 +157,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_line_of_every_thread_is_accounted_for),
+        cmocka_unit_test(test_no_file_and_a_file_again),
         cmocka_unit_test(test_what_is_urgent_has_room_of_its_own),
         cmocka_unit_test(test_the_last_lines_are_kept_without_a_file),
         cmocka_unit_test(test_a_file_that_takes_nothing_does_not_hold_up_the_end),
