@@ -56,7 +56,7 @@ def test_shipped_values_are_the_defaults():
     values, _ = shipped()
     wrong = []
     for section, key, default in rows():
-        if section in ("user", "rule"):
+        if section in ("user", "rule", "queue"): # named: shown as samples
             continue
         shown = values.get((section, key), "")
         if shown != default:
