@@ -365,6 +365,7 @@ struct worker {
     struct list nodes;            /* all backends this worker knows */
     struct node *node;            /* where requests without a key go, and logins are tried */
     bool clustered;               /* the backend is a cluster, known or not */
+    bool mode_known;              /* what stands behind is settled: one node or a cluster */
     struct slot_map *map;         /* NULL: not known yet */
     struct node **by_index;       /* nodes as the map numbers them */
     struct list held;             /* redirects: requests to be sent again */

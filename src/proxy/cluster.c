@@ -21,9 +21,11 @@ void cluster_doubt(struct worker *worker)
                          __ATOMIC_RELAXED);
 }
 
-void cluster_found(struct worker *worker)
+void cluster_mode(struct worker *worker, bool is_cluster)
 {
-    if (worker->clustered || worker->snapshot->config->backend.mode == MODE_STANDALONE)
+    worker->mode_known = true;
+    if (!is_cluster || worker->clustered ||
+        worker->snapshot->config->backend.mode == MODE_STANDALONE)
         return;
     worker->clustered = true;
     cluster_doubt(worker);
@@ -264,7 +266,7 @@ void cluster_tick(struct worker *worker)
 {
     if (!worker->clustered && worker->snapshot->config->backend.mode != MODE_CLUSTER)
         return;
-    worker->clustered = true;
+    worker->clustered = worker->mode_known = true;
     home_check(worker);
     redirect_go(worker);
     list_each_safe (it, &worker->nodes) {
@@ -282,10 +284,33 @@ void cluster_free(struct worker *worker)
 
 /* ---- where a request goes ---- */
 
-void call_slot(struct client *client, struct call *call)
+/* mode = auto, and no node has been reached yet: what depends on the answer waits for it, and goes
+ * on as to a single node when its time is up. */
+static enum step wait_for_mode(struct client *client, struct call *call)
 {
-    (void)client;
+    struct worker *worker = client->worker;
+    const struct command *command = call->command;
+    bool depends = call->slot == SLOT_MANY || worker->snapshot->routes[command->id].kind ||
+                   (command->classes & CLASS_TRANSACTION) || command->id == COMMAND_CLUSTER ||
+                   (command->parent && command->parent->id == COMMAND_CLUSTER);
+    uint64_t now = loop_now(&worker->loop);
+    if (!depends || worker->node->is_up) /* it is up and did not tell: it wants a login first */
+        return NEXT;
+    if (call->phase == 0) {
+        call->phase = 1;
+        client->waiting_since = now;
+    }
+    if (now >= client->waiting_since + worker->snapshot->config->backend.park_timeout)
+        return NEXT;
+    client->wait_until = now;
+    client_wait(client, WAIT_TIME); /* until the next tick */
+    return PARKED;
+}
+
+enum step call_slot(struct client *client, struct call *call)
+{
     call->slot = (int16_t)keys_slot(call->request.argv, call->keys, call->key_count);
+    return client->worker->clustered ? NEXT : wait_for_mode(client, call);
 }
 
 enum step reply_cross(struct client *client)

@@ -154,8 +154,7 @@ static enum step gather_sent(struct gather *gather)
     return SENT;
 }
 
-/* How many arguments belong to a key; 0: the arguments do not come out even, and the node of the
- * first key is to say so. */
+/* How many arguments belong to a key; 0: they do not come out even. */
 static size_t key_step(const struct call *call)
 {
     size_t arguments = call->request.argc - 1;
@@ -189,9 +188,10 @@ enum step gather_split(struct client *client, struct call *call)
 {
     call_keys(client->worker, call);
     size_t step = key_step(call), arguments = call->request.argc - 1;
-    if (!step) {
-        call->slot = (int16_t)key_slot(call->request.argv[call->keys[0].arg]);
-        return NEXT;
+    if (!step) { /* what Redis would say, before a node of a cluster could say CROSSSLOT */
+        client_reply_error(client, "ERR wrong number of arguments for '%s' command",
+                           call->command->name);
+        return ANSWERED;
     }
     const struct command_route *route = &client->worker->snapshot->routes[call->command->id];
     struct split_part *split;

@@ -296,7 +296,7 @@ struct node *cluster_node_by_id(struct worker *worker, const char *id);
 struct node *cluster_node_by_address(struct worker *worker, struct str host, uint16_t port);
 /* A request is on its way to a node that may not be the right one any more: ask all, soon. */
 void cluster_doubt(struct worker *worker);
-void cluster_found(struct worker *worker); /* HELLO says it is a cluster */
+void cluster_mode(struct worker *worker, bool is_cluster); /* HELLO tells */
 /* The pool of that class where the slot is; without one, the worker's own node's. NULL: nobody
  * owns the slot. */
 struct pool *cluster_pool(struct worker *worker, struct link_class *class, int slot);

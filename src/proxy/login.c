@@ -70,8 +70,7 @@ static void login_hello_facts(struct link *link, struct str reply)
         snprintf(node->version, sizeof(node->version), "%.*s", (int)version->text.len,
                  version->text.ptr);
     const struct tree *mode = tree ? tree_get(tree, "mode") : NULL;
-    if (mode && str_equal(mode->text, STR("cluster")))
-        cluster_found(link_worker(link));
+    cluster_mode(link_worker(link), mode && str_equal(mode->text, STR("cluster")));
     if (server)
         snprintf(node->server, sizeof(node->server), "%.*s", (int)server->text.len,
                  server->text.ptr);
@@ -90,6 +89,7 @@ static void login_hello_done(struct req *req, struct link *link, struct str repl
         link->pool->noauth = true; /* as a client that has not logged in: every reply is NOAUTH */
     } else if (reply.len > 20 && memcmp(reply.ptr, "-ERR unknown command", 20) == 0) {
         link->pool->node->no_hello = true; /* before Redis 6: AUTH alone */
+        cluster_mode(link_worker(link), false);
         link->retry_login = true;
     } else {
         login_refused(link, reply);

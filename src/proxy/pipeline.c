@@ -38,8 +38,11 @@ static enum step classify(struct client *client, struct call *call)
     }
     client->last_command = call->command->id;
     call_keys(client->worker, call);
-    if (unlikely(client->worker->clustered))
-        call_slot(client, call);
+    if (unlikely(client->worker->clustered || !client->worker->mode_known)) {
+        enum step step = call_slot(client, call);
+        if (step != NEXT)
+            return step;
+    }
     return limits_check(client, call);
 }
 

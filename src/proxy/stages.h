@@ -148,7 +148,7 @@ enum step reply_unserved(struct client *client);
 enum step session_never(struct client *client, struct call *call);
 enum step transaction_place(struct client *client, struct call *call);
 enum step transaction_open(struct client *client, struct call *call, int slot);
-void call_slot(struct client *client, struct call *call);       /* fills call->slot */
+enum step call_slot(struct client *client, struct call *call);  /* fills call->slot */
 struct req *call_req(struct client *client, struct call *call); /* takes the call's bytes over */
 enum step gather_split(struct client *client, struct call *call);
 enum step gather_all(struct client *client, struct call *call, bool aside);

@@ -326,6 +326,7 @@ void worker_init(struct worker *worker, struct proxy *proxy, unsigned index,
         node_new(worker, &config->backend.url[i], "redis");
     worker->node = CONTAINER(worker->nodes.next, struct node, entry);
     worker->clustered = config->backend.mode == MODE_CLUSTER;
+    worker->mode_known = config->backend.mode != MODE_AUTO;
 }
 
 void worker_start(struct worker *worker, struct proxy *proxy, unsigned index)
