@@ -290,6 +290,25 @@ struct report_memory {
     uint64_t bytes;
 };
 
+/* What the last look at a node told; -1: not known. Bytes, seconds; levels 0 to 2. */
+struct report_pressure {
+    const char *node;
+    int64_t memory_level, used, limit; /* limit 0: none known */
+    int64_t disk_level, disk, disk_limit, aof;
+    int64_t memory_full, disk_full; /* seconds until then, as it goes on; -1 not in sight */
+    int64_t keys, clients, clients_max, blocked, evicted, replicas;
+    int64_t aof_ok, rdb_ok, rdb_saved; /* rdb_saved: seconds since 1970 */
+    int64_t outside;                   /* destructive commands that did not come through respgate */
+    int64_t polled;                    /* when it was looked at, seconds since 1970 */
+};
+
+struct report_queue {
+    const char *name, *type;
+    struct str key;
+    uint64_t length, max_length; /* max_length 0: no limit; it is of all keys of the queue */
+    uint64_t pending, lag, groups, consumers, dead;
+};
+
 #define REPORT_LIST(type, name)                                                                    \
     struct type *name;                                                                             \
     size_t name##_count, name##_room
@@ -327,6 +346,8 @@ struct report {
     REPORT_LIST(report_hot, hot);   /* most first */
     REPORT_LIST(report_big, big);   /* largest first */
     REPORT_LIST(report_slow, slow); /* newest first */
+    REPORT_LIST(report_pressure, pressures);
+    REPORT_LIST(report_queue, queues);
     REPORT_LIST(report_memory, memory);
 };
 /* The row of this name, made when there is none yet. Good until the next call. */

@@ -82,23 +82,37 @@ void fill_USERS(struct table *table, const struct source *source)
 }
 
 /* A key as the configuration lets it be seen: its last segment may be somebody's secret. */
-static void table_key(struct table *table, const struct source *source, struct str key)
+static struct str key_seen(struct table *table, const struct source *source, struct str key)
 {
     const struct proxy *proxy = source->proxy;
     struct buf text = {0};
     if (key.len)
         key_text(proxy, proxy->snapshot, key, &text);
-    table_str(table, (struct str){arena_str(table->arena, buf_view(&text)), text.len});
+    struct str seen = {arena_str(table->arena, buf_view(&text)), text.len};
     buf_free(&text);
+    return seen;
 }
 
+/* Keys that look the same become one row. */
 void fill_HOT(struct table *table, const struct source *source)
 {
     const struct report *report = source->report;
+    struct report_hot *rows = arena_alloc(table->arena, (report->hot_count + 1) * sizeof(*rows));
+    size_t count = 0;
     for (size_t i = 0; i < report->hot_count; i++) {
-        table_key(table, source, report->hot[i].key);
-        table_number(table, report->hot[i].minute);
-        table_number(table, report->hot[i].total);
+        struct str seen = key_seen(table, source, report->hot[i].key);
+        size_t at = 0;
+        while (at < count && !str_equal(rows[at].key, seen))
+            at++;
+        rows[at].key = seen;
+        rows[at].minute += report->hot[i].minute;
+        rows[at].total += report->hot[i].total;
+        count += at == count;
+    }
+    for (size_t i = 0; i < count; i++) {
+        table_str(table, rows[i].key);
+        table_number(table, rows[i].minute);
+        table_number(table, rows[i].total);
     }
 }
 
@@ -110,7 +124,7 @@ void fill_BIG(struct table *table, const struct source *source)
         table_number(table, big->bytes);
         table_text(table, big->reply ? "reply" : "request");
         table_text(table, big->command);
-        table_key(table, source, big->key);
+        table_str(table, key_seen(table, source, big->key));
         table_text(table, big->address);
         table_number(table, big->client);
         table_number(table, (uint64_t)big->when);
@@ -125,7 +139,7 @@ void fill_SLOW(struct table *table, const struct source *source)
         table_number(table, slow->id);
         table_number(table, (uint64_t)slow->when);
         table_text(table, slow->command);
-        table_key(table, source, slow->key);
+        table_str(table, key_seen(table, source, slow->key));
         table_number(table, slow->queue);
         table_number(table, slow->backend);
         table_number(table, slow->output);

@@ -27,6 +27,7 @@ static void metric_value(struct buf *out, enum column_kind kind, uint64_t number
     case COLUMN_TEXT:
     case COLUMN_COUNT:
     case COLUMN_BYTES:
+    case COLUMN_SECONDS:
     case COLUMN_TIME: buf_printf(out, " %llu\n", (unsigned long long)number); return;
     }
 }
@@ -80,6 +81,8 @@ static void metrics_of_column(const struct table *table, size_t column, struct b
     metric_head(out, what->metric, what->help);
     for (size_t row = 0; row < table->rows; row++) {
         const struct cell *cells = table_row(table, row);
+        if (cells[column].number == NUMBER_UNKNOWN)
+            continue;
         buf_printf(out, "respgate_%s", what->metric);
         metric_label(out, label->name, cells[place].text);
         metric_value(out, what->kind, cells[column].number);

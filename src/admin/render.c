@@ -61,6 +61,8 @@ static void human_time(uint64_t seconds, struct buf *out)
 
 void render_cell(enum column_kind kind, const struct cell *cell, struct buf *out)
 {
+    if (!column_is_text(kind) && cell->number == NUMBER_UNKNOWN)
+        return;
     switch (kind) {
     case COLUMN_LABEL:
     case COLUMN_TEXT: buf_printable(out, cell->text, TEXT_MAX); return;
@@ -68,6 +70,7 @@ void render_cell(enum column_kind kind, const struct cell *cell, struct buf *out
     case COLUMN_BYTES: human_bytes(cell->number, out); return;
     case COLUMN_US: human_us(cell->number, out); return;
     case COLUMN_MS: human_ms(cell->number, out); return;
+    case COLUMN_SECONDS: human_ms(cell->number * 1000, out); return;
     case COLUMN_TIME: human_time(cell->number, out); return;
     }
 }
@@ -147,10 +150,12 @@ static void render_lines(const struct table *table, struct buf *out)
 
 /* ---- values ---- */
 
-static void value_write(enum column_kind kind, const struct cell *cell, struct buf *out)
+static void value_write(enum column_kind kind, const struct cell *cell, int resp, struct buf *out)
 {
     if (column_is_text(kind))
         write_bulk(out, cell->text);
+    else if (cell->number == NUMBER_UNKNOWN)
+        write_null(out, resp);
     else
         write_int(out, (int64_t)cell->number);
 }
@@ -165,7 +170,7 @@ static void render_arrays(const struct table *table, struct buf *out)
     for (size_t row = 0; row < table->rows; row++) {
         write_array(out, columns);
         for (size_t column = 0; column < columns; column++)
-            value_write(table->kind->columns[column].kind, &table_row(table, row)[column], out);
+            value_write(table->kind->columns[column].kind, &table_row(table, row)[column], 2, out);
     }
 }
 
@@ -177,7 +182,7 @@ static void render_maps(const struct table *table, struct buf *out)
         write_map(out, columns, 3);
         for (size_t column = 0; column < columns; column++) {
             write_bulk(out, str_of(table->kind->columns[column].name));
-            value_write(table->kind->columns[column].kind, &table_row(table, row)[column], out);
+            value_write(table->kind->columns[column].kind, &table_row(table, row)[column], 3, out);
         }
     }
 }
@@ -202,6 +207,7 @@ static const char *kind_name(enum column_kind kind)
     case COLUMN_BYTES: return "bytes";
     case COLUMN_US: return "us";
     case COLUMN_MS: return "ms";
+    case COLUMN_SECONDS: return "seconds";
     case COLUMN_TIME: return "time";
     }
     return "";
@@ -209,6 +215,10 @@ static const char *kind_name(enum column_kind kind)
 
 static void json_cell(enum column_kind kind, const struct cell *cell, struct buf *out)
 {
+    if (!column_is_text(kind) && cell->number == NUMBER_UNKNOWN) {
+        buf_text(out, "null");
+        return;
+    }
     if (!column_is_text(kind)) {
         buf_printf(out, "%llu", (unsigned long long)cell->number);
         return;

@@ -150,6 +150,8 @@ static const struct part {
     {TABLE_PREFIXES, "prefixes_bytes", "minute-bytes", 12},
     {TABLE_RULES, "rules", "", 100},
     {TABLE_NODES, "nodes", "", 50},
+    {TABLE_PRESSURE, "pressure", "", 50},
+    {TABLE_QUEUES, "queues", "length", 20},
     {TABLE_CLIENTS, "clients", "bytes-in", 10},
     {TABLE_COMMANDS, "commands", "calls", 10},
     {TABLE_HOT, "hot", "minute", 8},

@@ -3,13 +3,14 @@
 
 #include "fill.h"
 
-#define LABEL COLUMN_LABEL
-#define TEXT  COLUMN_TEXT
-#define COUNT COLUMN_COUNT
-#define BYTES COLUMN_BYTES
-#define US    COLUMN_US
-#define MS    COLUMN_MS
-#define TIME  COLUMN_TIME
+#define LABEL   COLUMN_LABEL
+#define TEXT    COLUMN_TEXT
+#define COUNT   COLUMN_COUNT
+#define BYTES   COLUMN_BYTES
+#define US      COLUMN_US
+#define MS      COLUMN_MS
+#define TIME    COLUMN_TIME
+#define SECONDS COLUMN_SECONDS
 
 #define TABLE(id, name, sorted_by, help) static const struct column columns_##id[] = {
 #define COLUMN(text, type, measure, meaning)                                                       \

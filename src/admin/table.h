@@ -16,6 +16,7 @@ enum column_kind {
     COLUMN_BYTES,
     COLUMN_US,
     COLUMN_MS,
+    COLUMN_SECONDS,
     COLUMN_TIME,
 };
 static inline bool column_is_text(enum column_kind kind)
@@ -39,6 +40,7 @@ enum table_id {
     TABLE_COUNT
 };
 
+#define NUMBER_UNKNOWN UINT64_MAX
 struct cell {
     struct str text; /* of text columns; lives as long as the table's source */
     uint64_t number; /* of the others */

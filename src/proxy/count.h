@@ -100,6 +100,8 @@ void count_refused(struct worker *worker, const struct question *question, enum 
 void stats_rule(struct worker *worker, uint16_t rule, enum rule_count count);
 /* The worker's part of a report (report_counts.c). */
 void report_counts(struct report *report, struct worker *worker);
+/* Nodes and queues as the poller knows them; main thread (report_pressure.c). */
+void report_pressure(struct report *report, struct proxy *proxy);
 /* The client leaves or logs in as somebody else. */
 void user_count(struct client *client);
 /* As whom its writes count: its address is known from here on. */

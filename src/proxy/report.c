@@ -262,6 +262,7 @@ static void report_home(struct loop *loop, struct mail *mail)
     (void)loop;
     letter_free(letter);
     report_finish(came.report);
+    report_pressure(came.report, came.proxy);
     report_memory(came.report);
     came.report->at_ns = clock_ns();
     came.report->at = clock_wall();

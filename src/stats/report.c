@@ -184,6 +184,8 @@ void report_free(struct report *report)
     free(report->hot);
     free(report->big);
     free(report->slow);
+    free(report->pressures);
+    free(report->queues);
     free(report->memory);
     arena_free(report->arena);
     free(report);

@@ -181,6 +181,38 @@ def test_head_and_unknown_paths(admin):
         assert admin.get(path)[0] in (400, 404), path
 
 
+def test_pressure_and_queues_are_told(start_gate, start_redis):
+    redis = start_redis(maxmemory="20mb", maxmemory_policy="noeviction")
+    admin = Admin(start_gate(redis, admin=Admin.ports(), extra="[pressure]\npoll = 100ms\nstream-poll = 100ms\n"
+                                                               "[queue jobs]\nkeys = firehose\nmax-length = 1000\n"))
+    with admin.gate.client() as client:
+        for i in range(7):
+            client.call("XADD", "firehose", "*", "f", "v")
+        client.ok("XGROUP", "CREATE", "firehose", "g", "0")
+    wait_until(lambda: any(row["limit"] == 20 << 20 and row["used"] > 0 for row in admin.rows("pressure")), "the limit")
+    row = admin.rows("pressure")[0]
+    assert row["node"] == "redis" and row["memory"] == "normal" and row["rdb-ok"] == 1
+    wait_until(lambda: [row["length"] for row in admin.rows("queues")] == [7]
+               and admin.rows("queues")[0]["groups"] == 1, "the queue to be measured")
+    queue = admin.rows("queues")[0]
+    assert (queue["key"], queue["queue"], queue["type"], queue["max-length"]) == ("firehose", "jobs", "stream", 1000)
+    found = metrics(admin)
+    assert found["respgate_node_memory_limit_bytes", "redis"] == 20 << 20
+    assert found["respgate_queue_length", "firehose"] == 7
+    promtool(admin)
+
+
+def test_hot_keys_are_seen_as_key_names_says(start_gate, store):
+    admin = Admin(start_gate(store, admin=Admin.ports()))
+    with admin.gate.client() as client:
+        for i in range(500):
+            client.ok("SET", f"session:token{i}", "x" * 2000)
+    wait_until(lambda: admin.rows("hot"), "a sampled key")
+    assert [row["key"] for row in admin.rows("hot")] == ["session:*"]
+    assert {row["key"] for row in admin.rows("big")} == {"session:*"}
+    assert b"token" not in admin.get("/api/live.json")[2] + admin.get("/metrics")[2]
+
+
 # -- who may -----------------------------------------------------------------------------------
 
 

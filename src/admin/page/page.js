@@ -25,7 +25,7 @@ function bytes(n) {
 function micros(us) {
   if (us === null || us === undefined || Number.isNaN(us)) return '–';
   if (us < 1000) return `${Math.round(us)} µs`;
-  return us < 1e6 ? `${(us / 1e3).toFixed(us < 1e4 ? 2 : 1)} ms` : `${(us / 1e6).toFixed(2)} s`;
+  return us < 1e6 ? `${(us / 1e3).toFixed(us < 1e4 ? 2 : us < 1e5 ? 1 : 0)} ms` : `${(us / 1e6).toFixed(2)} s`;
 }
 function span(ms) {
   const s = Math.floor(ms / 1000);
@@ -72,7 +72,7 @@ function rowsOf(table) {
 /* ---- bars ---- */
 
 function bars(parent, tone, items) {
-  const most = Math.max(1e-9, ...items.map((item) => item.size));
+  const most = Math.max(1e-9, ...items.map((item) => item.full ?? item.size));
   keyed(parent, items, (item) => item.key, () => {
     const bar = make('div', 'bar', make('span', 'name'), make('span', 'value'));
     bar.style.setProperty('--tone', `var(--${tone})`);
@@ -185,7 +185,7 @@ class Chart {
     const seen = history.filter((sample) => sample.t >= from - 2000);
     const most = Math.max(this.floor, ...seen.flatMap((sample) => this.lines.map((line) => sample[line.field] ?? 0)));
     const goal = this.axis ? ceiling(most * 1.05) : most * 1.15;
-    this.top = this.top && !still.matches ? this.top + (goal - this.top) * 0.18 : goal;
+    this.top = this.top && !still.matches && Math.abs(goal - this.top) > goal * 0.01 ? this.top + (goal - this.top) * 0.18 : goal;
     const x = (t) => left + (t - from) / (seconds * 1000) * (right - left);
     const y = (value) => low - Math.min(1.02, value / this.top) * (low - high);
     pen.clearRect(0, 0, width, height);
@@ -317,7 +317,7 @@ function showState(live, stats, version, nodes) {
 function showGauges(live, stats) {
   const items = [];
   for (const node of rowsOf(live.pressure)) { // one for each node that tells its limit
-    if (node.limit > 0) items.push({ name: node.node, part: node.used / node.limit, note: `memory ${bytes(node.used)} of ${bytes(node.limit)}` });
+    if (node.limit > 0) items.push({ name: `${node.node} memory`, part: node.used / node.limit, note: `${bytes(node.used)} of ${bytes(node.limit)}` });
     if (node['disk-limit'] > 0) items.push({ name: `${node.node} disk`, part: node.disk / node['disk-limit'], note: `${bytes(node.disk)} of ${bytes(node['disk-limit'])}` });
   }
   const limit = (name, used, most) => items.push({ name, part: used / most, text: short(used), note: `of ${short(most)}` });
@@ -347,6 +347,15 @@ function showPrefixes(live) {
   })));
   bars($('prefix-bytes'), 'bytes', rowsOf(live.prefixes_bytes).slice(0, 8).map((row) => ({
     key: row.prefix, name: row.prefix, size: row['minute-bytes'], value: bytes(row['minute-bytes']), more: `${bytes(row.bytes)} in all`, note: writer(row),
+  })));
+}
+
+function showQueues(live) {
+  const rows = rowsOf(live.queues);
+  $('queues').closest('.card').hidden = rows.length === 0;
+  bars($('queues'), 'bytes', rows.map((row) => ({
+    key: row.key, name: row.key, size: row['max-length'] ? row.length / row['max-length'] : 0, full: 1, value: short(row.length),
+    more: row['max-length'] ? `of ${short(row['max-length'])}` : '', note: [row.type, row.pending && `${short(row.pending)} pending`, row.lag && `${short(row.lag)} behind`, row.dead && `${row.dead} dead`].filter(Boolean).join(' · '),
   })));
 }
 
@@ -420,6 +429,7 @@ function show(live) {
   showGauges(live, stats);
   showNodes(nodes, rowsOf(before?.nodes), ms);
   showPrefixes(live);
+  showQueues(live);
   showRules(live);
   showCommands(live, rowsOf(before?.commands), ms);
   showClients(live, stats);

@@ -1,0 +1,50 @@
+/* fill_pressure.c - tables of what the poller knows of nodes and queues. */
+#include "fill.h"
+
+#include "respgate/pressure.h"
+
+static void table_known(struct table *table, int64_t number)
+{
+    table_number(table, number < 0 ? NUMBER_UNKNOWN : (uint64_t)number);
+}
+
+void fill_PRESSURE(struct table *table, const struct source *source)
+{
+    const struct report *report = source->report;
+    for (size_t i = 0; i < report->pressures_count; i++) {
+        const struct report_pressure *node = &report->pressures[i];
+        table_text(table, node->node);
+        table_text(table, pressure_name((enum pressure)node->memory_level));
+        table_known(table, node->used);
+        table_known(table, node->limit);
+        table_known(table, node->memory_full);
+        table_text(table, pressure_name((enum pressure)node->disk_level));
+        table_known(table, node->disk);
+        table_known(table, node->disk_limit);
+        table_known(table, node->disk_full);
+        table_known(table, node->aof);
+        const int64_t numbers[] = {node->memory_level, node->disk_level,  node->keys,
+                                   node->clients,      node->clients_max, node->blocked,
+                                   node->evicted,      node->replicas,    node->aof_ok,
+                                   node->rdb_ok,       node->rdb_saved,   node->outside,
+                                   node->polled};
+        for (size_t at = 0; at < ARRAY_LEN(numbers); at++)
+            table_known(table, numbers[at]);
+    }
+}
+
+/* Queues are named in the configuration: their keys are no secret. */
+void fill_QUEUES(struct table *table, const struct source *source)
+{
+    const struct report *report = source->report;
+    for (size_t i = 0; i < report->queues_count; i++) {
+        const struct report_queue *queue = &report->queues[i];
+        table_str(table, queue->key);
+        table_text(table, queue->name);
+        table_text(table, queue->type);
+        const uint64_t numbers[] = {queue->length, queue->max_length, queue->pending, queue->lag,
+                                    queue->groups, queue->consumers,  queue->dead};
+        for (size_t at = 0; at < ARRAY_LEN(numbers); at++)
+            table_number(table, numbers[at]);
+    }
+}
