@@ -146,6 +146,7 @@ struct hot_keys {
     size_t used;
     uint64_t hash[HOT_KEPT], total[HOT_KEPT];
     struct {
+        uint64_t inherited;   /* part of the total that is others' */
         uint64_t now, before; /* in this minute and in the last one */
         struct kept_key key;
     } more[HOT_KEPT];
@@ -266,7 +267,8 @@ struct report_user {
 
 struct report_hot {
     struct str key;
-    uint64_t total, minute; /* estimated requests: since the start; in the minute as above */
+    uint64_t total, minute; /* estimated, never too many: since it is among them; in the minute as
+                               above */
 };
 
 struct report_big {

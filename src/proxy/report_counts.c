@@ -133,7 +133,7 @@ static void report_hot(struct report *report, const struct hot_keys *hot)
             row = REPORT_ADD(report, hot);
             row->key = report_str(report, key);
         }
-        row->total += hot->total[i] * HOT_SAMPLE;
+        row->total += (hot->total[i] - hot->more[i].inherited) * HOT_SAMPLE;
         row->minute += (hot->more[i].now + hot->more[i].before) * HOT_SAMPLE;
     }
 }

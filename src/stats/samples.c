@@ -36,7 +36,8 @@ void hot_add(struct hot_keys *hot, struct str key)
     uint64_t hash = stats_hash(hot->seed, key.ptr, key.len);
     size_t at = hot_place(hot, hash);
     if (hot->hash[at] != hash || !hot->more[at].key.ptr) {
-        /* The place's total stays: what is counted is never too little. */
+        /* The place's total stays, so that a new key is not the next to go; it is not shown. */
+        hot->more[at].inherited = hot->total[at];
         hot->hash[at] = hash;
         hot->more[at].now = hot->more[at].before = 0;
         key_keep(&hot->more[at].key, key);
