@@ -21,6 +21,7 @@ struct console {
     bool waiting;                    /* for letters; nothing is parsed until then */
     bool gone;                       /* closed while waiting: freed with the answer */
     bool eof, leaving;
+    bool confirming;               /* its letter has a code */
     const struct table_kind *show; /* what its report is for */
     char show_by[32];
     size_t show_limit;

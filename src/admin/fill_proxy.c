@@ -122,6 +122,14 @@ void fill_CONFIG(struct table *table, const struct source *source)
     buf_free(&text);
 }
 
+/* A code that an administrator is to give out; who merely looks, without a password perhaps, is not
+ * to read it here. CONFIRM lists them. */
+static bool tells_a_code(struct str line)
+{
+    static const char mark[] = "\"event\":\"confirm\",\"detail\":";
+    return memmem(line.ptr, line.len, mark, sizeof(mark) - 1) != NULL;
+}
+
 /* Newest first. */
 void fill_AUDIT(struct table *table, const struct source *source)
 {
@@ -130,7 +138,8 @@ void fill_AUDIT(struct table *table, const struct source *source)
     size_t count = 0;
     audit_tail(source->proxy, AUDIT_TAIL, &text);
     for (struct str rest = buf_view(&text); count < AUDIT_TAIL && line_next(&rest, &line);)
-        lines[count++] = line;
+        if (!tells_a_code(line))
+            lines[count++] = line;
     while (count--)
         table_str(table, str_copy(table, lines[count]));
     buf_free(&text);

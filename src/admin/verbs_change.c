@@ -160,6 +160,54 @@ void verb_kill(struct console *console, const struct str *argv, size_t argc)
     proxy_visit(console->admin->proxy, &kill->visit, kill_at, kill_done);
 }
 
+/* ---- CONFIRM ---- */
+
+static void confirm_list(struct console *console, const struct confirm_answer *answer)
+{
+    struct str rest = buf_view(&answer->lines);
+    write_array(&console->out, answer->count);
+    for (size_t i = 0; i < answer->count; i++) {
+        const char *end = memchr(rest.ptr, '\n', rest.len);
+        size_t len = end ? (size_t)(end - rest.ptr) : rest.len;
+        buf_text(&console->out, "+");
+        buf_printable(&console->out, (struct str){rest.ptr, len}, 500);
+        buf_text(&console->out, "\r\n");
+        rest = (struct str){rest.ptr + len + (end != NULL), rest.len - len - (end != NULL)};
+    }
+}
+
+static void confirm_done(struct confirm_answer *answer, void *context)
+{
+    struct console *console = context;
+    if (console->confirming) {
+        console->confirming = false;
+        if (answer->armed) {
+            note(console, "a command is confirmed");
+            write_status(&console->out, "OK");
+        } else {
+            console_error(console, "ERR no command waits for this code; CONFIRM alone lists those "
+                                   "that wait");
+        }
+    } else {
+        confirm_list(console, answer);
+    }
+    console_answer(console);
+}
+
+void verb_confirm(struct console *console, const struct str *argv, size_t argc)
+{
+    char code[32] = "";
+    if (argc > 1 || (argc && argv[0].len >= sizeof(code))) {
+        console_error(console, "ERR syntax: CONFIRM [code]");
+        return;
+    }
+    if (argc)
+        memcpy(code, argv[0].ptr, argv[0].len);
+    console->confirming = argc > 0;
+    console_wait(console);
+    proxy_confirm(console->admin->proxy, argc ? code : NULL, confirm_done, console);
+}
+
 /* ---- RESET COUNTERS ---- */
 
 struct reset_visit {

@@ -226,7 +226,7 @@ def try_ping(admin):
 
 # -- who may -----------------------------------------------------------------------------------
 
-CHANGES = [("RULE", "no-flush", "OFF"), ("RELOAD",), ("DRAIN",), ("CLIENT", "KILL", "1"), ("RESET", "COUNTERS")]
+CHANGES = [("RULE", "no-flush", "OFF"), ("RELOAD",), ("DRAIN",), ("CLIENT", "KILL", "1"), ("RESET", "COUNTERS"), ("CONFIRM", "x")]
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -373,6 +373,37 @@ def test_reset_counters(operator):
         client.ok("SET job:state:2 x")
         prefixes = {row[b"prefix"]: row[b"writes"] for row in operator.call("SHOW", "PREFIXES")}
         assert prefixes[b"job:state"] == 1
+
+
+CONFIRM = "[rule ask]\ncommands = flushall\naction = confirm\nconfirm = console\n"
+
+
+def test_confirm_by_the_console(start_gate, store, password_file):
+    admin = Admin(start_gate(store, extra=CONFIRM, admin=Admin.ports(**{"password-file": password_file})))
+    with admin.gate.client() as client, admin.console() as console:
+        console.ok("AUTH", PASSWORD)
+        assert console.call("CONFIRM") == []
+        refusal = client.call("FLUSHALL")
+        assert refusal.code == "NOPERM"
+        code, what = console.call("CONFIRM")[0].decode().split(" ", 1)
+        assert code not in refusal and "'flushall' by rule 'ask'" in what
+        assert console.call("CONFIRM", "A" * len(code)).code == "ERR"
+        assert client.call("FLUSHALL").code == "NOPERM"
+        code = console.call("CONFIRM")[-1].decode().split()[0]
+        console.ok("CONFIRM", code)
+        wait_until(lambda: client.call("FLUSHALL") == b"OK", "the confirmed command to run")
+        assert client.call("FLUSHALL").code == "NOPERM", "once"
+
+
+def test_codes_are_not_for_those_who_may_only_look(start_gate, store):
+    """An application could confirm its own command with one."""
+    admin = Admin(start_gate(store, extra=CONFIRM, admin=Admin.ports()))
+    with admin.gate.client() as client:
+        assert client.call("FLUSHALL").code == "NOPERM"
+    assert admin.call("CONFIRM").code == "NOPERM"
+    shown = b"\n".join(admin.call("SHOW", "AUDIT"))
+    assert b"flushall" in shown and b"detail" not in shown.split(b"confirm", 1)[1].split(b"\n")[0]
+    assert b"by rule 'ask'" not in shown + admin.get("/api/audit.json")[2] + admin.get("/api/live.json")[2]
 
 
 def test_drain_ends_the_process(start_gate, store, password_file):
