@@ -11,6 +11,7 @@
 #include "internal.h"
 
 enum { OTHER, NONE, FIXED, WRITERS = 4 };
+enum { LOOK_EVERY = 4 };
 enum { EVICT_PART = 8 }; /* a new one must be used more by an eighth, or equals would take turns */
 
 /* Who wrote under a prefix in this minute; a new one takes the place of the least, and its rank
@@ -114,9 +115,11 @@ static void entry_evict(struct prefix_table *table, struct entry *entry)
 }
 
 /* The least used one of all that were looked at since it was found: one more, chosen at random,
- * each time. No order has to be kept for that. */
+ * every few times. No order has to be kept for that. */
 static struct entry *least_used(struct prefix_table *table)
 {
+    if (table->sketch.added % LOOK_EVERY)
+        return &table->entries[table->least]; /* a look is a miss of the cache */
     uint32_t discovered = (uint32_t)(table->used - table->fixed);
     struct entry *entry = &table->entries[table->fixed + random_below(discovered)];
     struct entry *least = &table->entries[table->least];
