@@ -108,6 +108,25 @@ enum rewrite {
 };
 enum rewrite rewrite_judge(const struct volume *volume, unsigned rewrite_at);
 
+/* ---- advice (advice.c) ---- */
+
+/* What is unwise in a node's own settings. */
+enum advice {
+#define ADVICE(id, name, text) ADVICE_##id,
+#include "respgate/advice.def"
+#undef ADVICE
+    ADVICE_COUNT
+};
+const char *advice_name(enum advice advice);
+const char *advice_text(enum advice advice);
+/* What INFO does not tell. */
+struct settings {
+    int64_t aof_min_size; /* auto-aof-rewrite-min-size; INFO_UNKNOWN */
+    uint64_t volume;      /* of the AOF, bytes; 0 unknown */
+    bool queues, no_password;
+};
+uint64_t advice_judge(const struct info *info, const struct settings *settings); /* bits */
+
 /* ---- queues (queue.c) ---- */
 
 /* How many entries a request may add to the queue that is its argument `arg`; 0: none. */

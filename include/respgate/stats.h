@@ -295,8 +295,8 @@ struct report_memory {
 /* What the last look at a node told; -1: not known. Bytes, seconds; levels 0 to 2. */
 struct report_pressure {
     const char *node;
-    int64_t memory_level, used, limit; /* limit 0: none known */
-    int64_t disk_level, disk, disk_limit, aof;
+    int64_t memory_level, used, limit;                     /* limit 0: none known */
+    int64_t disk_level, disk, disk_limit, aof, aof_growth; /* growth: bytes a second */
     int64_t memory_full, disk_full; /* seconds until then, as it goes on; -1 not in sight */
     int64_t keys, clients, clients_max, blocked, evicted, replicas;
     int64_t aof_ok, rdb_ok, rdb_saved; /* rdb_saved: seconds since 1970 */
@@ -309,6 +309,15 @@ struct report_queue {
     struct str key;
     uint64_t length, max_length; /* max_length 0: no limit; it is of all keys of the queue */
     uint64_t pending, lag, groups, consumers, dead;
+};
+
+struct report_advice {
+    const char *node, *name, *text;
+};
+/* Who talks to a node past respgate. */
+struct report_outside {
+    const char *node, *address, *user, *name, *command; /* command: the last one seen */
+    uint64_t connections;
 };
 
 #define REPORT_LIST(type, name)                                                                    \
@@ -350,6 +359,8 @@ struct report {
     REPORT_LIST(report_slow, slow); /* newest first */
     REPORT_LIST(report_pressure, pressures);
     REPORT_LIST(report_queue, queues);
+    REPORT_LIST(report_advice, advice);
+    REPORT_LIST(report_outside, outside);
     REPORT_LIST(report_memory, memory);
 };
 /* The row of this name, made when there is none yet. Good until the next call. */

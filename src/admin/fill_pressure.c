@@ -1,4 +1,4 @@
-/* fill_pressure.c - tables of what the poller knows of nodes and queues. */
+/* fill_pressure.c - tables of what the poller knows of nodes, queues and who goes round the gate. */
 #include "fill.h"
 
 #include "respgate/pressure.h"
@@ -23,6 +23,7 @@ void fill_PRESSURE(struct table *table, const struct source *source)
         table_known(table, node->disk_limit);
         table_known(table, node->disk_full);
         table_known(table, node->aof);
+        table_known(table, node->aof_growth);
         const int64_t numbers[] = {node->memory_level, node->disk_level,  node->keys,
                                    node->clients,      node->clients_max, node->blocked,
                                    node->evicted,      node->replicas,    node->aof_ok,
@@ -46,5 +47,28 @@ void fill_QUEUES(struct table *table, const struct source *source)
                                     queue->groups, queue->consumers,  queue->dead};
         for (size_t at = 0; at < ARRAY_LEN(numbers); at++)
             table_number(table, numbers[at]);
+    }
+}
+
+void fill_ADVICE(struct table *table, const struct source *source)
+{
+    for (size_t i = 0; i < source->report->advice_count; i++) {
+        const struct report_advice *row = &source->report->advice[i];
+        table_text(table, row->node);
+        table_text(table, row->name);
+        table_text(table, row->text);
+    }
+}
+
+void fill_OUTSIDE(struct table *table, const struct source *source)
+{
+    for (size_t i = 0; i < source->report->outside_count; i++) {
+        const struct report_outside *row = &source->report->outside[i];
+        table_text(table, row->node);
+        table_text(table, row->address);
+        table_text(table, row->user);
+        table_text(table, row->name);
+        table_number(table, row->connections);
+        table_text(table, row->command);
     }
 }

@@ -10,7 +10,7 @@
 #include "respgate/pressure.h"
 #include "respgate/proxy.h"
 
-enum { REWRITE_PAUSE_MS = 60 * 1000 };
+enum { REWRITE_PAUSE_MS = 60 * 1000, OUTSIDERS_MAX = 32 };
 
 /* Which gauge was full by what was reckoned between two looks. */
 enum { PUSHED_MEMORY = 1, PUSHED_DISK = 2 };
@@ -32,8 +32,16 @@ struct poll_state {
     uint64_t rewrite_asked; /* loop ms; 0: never */
     int64_t rewrite_from;   /* bytes of the AOF then */
     enum rewrite rewrite;   /* as last judged */
-    uint64_t wipes_told;    /* FLUSHALL and kin in commandstats */
-    bool has_wipes;
+    int64_t wipes_offset;   /* FLUSHALL and kin in commandstats, less those of respgate */
+    bool has_wipes, asking_wipes, asking_clients, asking_settings;
+    uint64_t wipes_asked, wipes_begun, clients_asked, settings_asked; /* loop ms; begun: then */
+    uint64_t removed_seen, removed_wipes;
+    int64_t aof_min_size;
+    struct outsider {
+        char address[64], user[64], name[64], command[32];
+        uint64_t connections;
+    } outsiders[OUTSIDERS_MAX];
+    unsigned outsider_count;
 };
 
 struct health {
@@ -61,10 +69,10 @@ struct health {
     /* Written by all workers. */
     struct gauge memory __attribute__((aligned(64)));
     struct gauge disk;
-    uint64_t removed; /* keys that requests through respgate may have removed */
-    uint64_t wiped;   /* FLUSHALL and kin sent through respgate */
-    uint32_t misconf; /* the node answered MISCONF */
-    uint32_t pushed;  /* PUSHED_*: something was refused for what is reckoned; look at once */
+    uint64_t removed;   /* keys that requests through respgate may have removed */
+    struct gauge wipes; /* FLUSHALL and kin sent through respgate */
+    uint32_t misconf;   /* the node answered MISCONF */
+    uint32_t pushed;    /* PUSHED_*: something was refused for what is reckoned; look at once */
 
     struct poll_state poll;
     struct volume_letter {
@@ -89,6 +97,14 @@ void health_free(struct proxy *proxy);
  * that INFO, size 0 when it is not. (health.c) */
 void health_learn(struct health *health, const struct info *info, const struct config *config,
                   uint64_t now);
+/* Round the gate (outside.c): what happened at the node and did not come through respgate. */
+void outside_tick(struct node *node, struct link *link, uint64_t now);
+/* After health_learn() of an INFO: whether keys vanished. before: the INFO before it. */
+void outside_keys(struct proxy *proxy, struct health *health, const struct info *before,
+                  const struct info *info);
+/* Its advice and outsiders; on the poller's thread (report_pressure.c). */
+void report_outside(struct report *report, const struct health *health);
+
 /* Asks the node when it is time; the link is ready. (poller.c) */
 void poller_tick(struct node *node, struct link *link);
 

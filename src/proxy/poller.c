@@ -102,7 +102,11 @@ static void info_refused(struct health *health, const char *why, struct str text
 static void info_learn(struct worker *worker, struct health *health)
 {
     health->poll.asking = false;
+    struct info before = health->poll.last;
+    bool compare = health->poll.has_last && strcmp(before.run_id, health->poll.fresh.run_id) == 0;
     health_learn(health, &health->poll.fresh, worker->snapshot->config, loop_now(&worker->loop));
+    if (compare)
+        outside_keys(worker->proxy, health, &before, &health->poll.last);
     rewrite_ended(health);
     health->poll.judge_rewrite = true;
 }
@@ -225,6 +229,7 @@ void poller_tick(struct node *node, struct link *link)
     bool hurry = due || health_get(health->pushed);
     if (hurry && poll > HURRY_MS)
         poll = HURRY_MS;
+    outside_tick(node, link, now);
     if (health->poll.judge_rewrite)
         rewrite_want(node, link, now);
     health->poll.judge_rewrite = false;

@@ -191,6 +191,24 @@ static bool memory_admits(struct client *client, struct health *health, struct c
     return true;
 }
 
+/* ---- round the gate ---- */
+
+/* What came through here and may have removed keys: the rest of what vanishes did not. */
+static void note_removal(struct health *health, struct call *call)
+{
+    const struct command *command = call->command;
+    switch (command->id) {
+    case COMMAND_FLUSHALL:
+    case COMMAND_FLUSHDB:
+    case COMMAND_SWAPDB:
+        if (gauge_add(&health->wipes, 1, UINT64_MAX))
+            charge_add(&call->charges, &health->wipes, 1);
+        return;
+    }
+    if (!(command->classes & CLASS_GROWTH) && call->key_count)
+        __atomic_fetch_add(&health->removed, call->key_count, __ATOMIC_RELAXED);
+}
+
 /* ---- the judgement ---- */
 
 /* Under [proxy] observe nothing is refused, only counted. */
@@ -213,6 +231,7 @@ bool pressure_admits(struct client *client, struct call *call, struct buf *out)
     bool write = call_writes(call);
     if (write && client->transaction)
         client->transaction->writes = true;
+    note_removal(health, call);
     if (write && !disk_admits(health, call, out))
         return shed(client, call, STAT_PRESSURE_SHED_DISK, out);
     if (!memory_admits(client, health, call, out))

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "count.h"
+#include "health.h"
 
 struct report_mail {
     struct mail mail;
@@ -178,6 +179,9 @@ static void report_worker(struct report *report, struct worker *worker)
     for (int stat = 0; stat < STAT_COUNT; stat++)
         report->counters[stat] += worker->stats[stat];
     report_clients(report, worker);
+    const struct health *health = __atomic_load_n(&worker->proxy->healths, __ATOMIC_ACQUIRE);
+    for (; worker->index == 0 && health; health = health->next)
+        report_outside(report, health);
     list_each (it, &worker->nodes)
         report_one_node(report, CONTAINER(it, struct node, entry));
     report_counts(report, worker);

@@ -20,6 +20,8 @@ static void report_health(struct report *report, const struct health *health)
         .disk = health_get(health->disk_size) ? known(gauge_now(&health->disk)) : -1,
         .disk_limit = known(health_get(health->disk_size)),
         .aof = health_get(info->aof_current_size),
+        .aof_growth = known(
+            health_get(health->aof_growth) > 0 ? (uint64_t)health_get(health->aof_growth) : 0),
         .memory_full = health_get(health->memory_full_s),
         .disk_full = health_get(health->disk_full_s),
         .keys = health_get(info->keys),
@@ -66,4 +68,25 @@ void report_pressure(struct report *report, struct proxy *proxy)
         proxy->snapshot->pressure ? pressure_queues(proxy->snapshot->pressure) : NULL;
     for (size_t i = 0; plan && i < plan->queue_count; i++)
         report_queue(report, &plan->queues[i]);
+}
+
+/* On the poller's thread, for it is the poller's own. */
+void report_outside(struct report *report, const struct health *health)
+{
+    const char *node = report_text(report, health->name);
+    for (enum advice advice = 0; advice < ADVICE_COUNT; advice++)
+        if (health->advice >> advice & 1)
+            *REPORT_ADD(report, advice) =
+                (struct report_advice){node, advice_name(advice), advice_text(advice)};
+    for (unsigned i = 0; i < health->poll.outsider_count; i++) {
+        const struct outsider *outsider = &health->poll.outsiders[i];
+        *REPORT_ADD(report, outside) = (struct report_outside){
+            .node = node,
+            .address = report_text(report, outsider->address),
+            .user = report_text(report, outsider->user),
+            .name = report_text(report, outsider->name),
+            .command = report_text(report, outsider->command),
+            .connections = outsider->connections,
+        };
+    }
 }

@@ -185,6 +185,8 @@ void report_free(struct report *report)
     free(report->big);
     free(report->slow);
     free(report->pressures);
+    free(report->advice);
+    free(report->outside);
     free(report->queues);
     free(report->memory);
     arena_free(report->arena);

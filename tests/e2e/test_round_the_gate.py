@@ -1,0 +1,84 @@
+"""What happens at the store and did not come through respgate is an alert; what is unwise there is
+advice."""
+from harness.admin import Admin
+from harness.servers import section
+from harness.waiting import wait_until
+
+POLL = section("pressure", {"poll": "100ms"})
+WIPE = "ran 1 times without coming through respgate"
+
+
+def start(start_gate, redis, tmp_path, extra=POLL):
+    gate = start_gate(redis, extra=extra, admin=Admin.ports(),
+                      log={"audit-file": tmp_path / "audit.log"})
+    return gate, Admin(gate)
+
+
+def looks(redis):
+    """Waits until respgate has looked twice more; each look is two INFO."""
+    own = 0
+
+    def asked():
+        nonlocal own
+        own += 1
+        stats = redis.call("INFO", "commandstats").decode()
+        return int(stats.split("cmdstat_info:calls=")[1].split(",")[0]) - own
+    before = asked()
+    wait_until(lambda: asked() > before + 5, "the next looks")
+
+
+def test_a_flush_past_the_gate_is_an_alert_and_one_through_it_is_not(start_gate, start_redis,
+                                                                    tmp_path):
+    redis = start_redis()
+    gate, _ = start(start_gate, redis, tmp_path)
+    gate.wait_log("0 commands learned")
+    looks(redis)
+    with gate.client() as client:
+        client.ok("FLUSHALL")
+        looks(redis)
+        assert WIPE not in gate.process.log()
+        redis.call("FLUSHALL")
+        gate.wait_log(WIPE)
+    wait_until(lambda: WIPE in (tmp_path / "audit.log").read_text(), "the audit line")
+
+
+def test_keys_that_vanish_are_an_alert_unless_respgate_removed_them(start_gate, start_redis,
+                                                                   tmp_path):
+    redis = start_redis()
+    for number in range(300):
+        redis.call("SET", f"k{number}", "v")
+    gate, _ = start(start_gate, redis, tmp_path)
+    gate.wait_log("0 commands learned")
+    looks(redis)
+    with gate.client() as client:
+        client.call("UNLINK", *[f"k{number}" for number in range(180)])
+        looks(redis)
+        assert "keys are gone" not in gate.process.log()
+    redis.call("DEL", *[f"k{number}" for number in range(180, 290)])
+    gate.wait_log("110 of 120 keys are gone, and nothing that came through respgate removed them")
+
+
+def test_the_console_shows_health_advice_and_who_is_outside(start_gate, start_redis, tmp_path):
+    redis = start_redis(maxmemory="100mb", maxmemory_policy="allkeys-lru")
+    extra = POLL + section("queue jobs", {"keys": "jobs", "max-length": 10})
+    with redis.client() as outside:
+        outside.ok("CLIENT SETNAME backdoor")
+        gate, admin = start(start_gate, redis, tmp_path, extra)
+        with gate.client() as client:
+            client.call("RPUSH jobs 1 2 3")
+
+        def advice():
+            return {row["setting"] for row in admin.rows("advice")}
+        wait_until(lambda: "maxmemory-policy" in advice(), "advice")
+        assert advice() == {"maxmemory-policy", "default-user", "replica", "persistence"}
+        wait_until(lambda: "backdoor" in [row["name"] for row in admin.rows("outside")],
+                   "the outsider")
+        assert "respgate" not in [row["name"] for row in admin.rows("outside")]
+        node, = admin.rows("pressure")
+        assert node["limit"] == 100 * 1024 * 1024 and 0 < node["used"] < 50 * 1024 * 1024
+        wait_until(lambda: admin.rows("queues")[0]["type"] == "list", "the queue's type")
+        queue, = admin.rows("queues")
+        assert queue["queue"] == "jobs" and queue["length"] == 3 and queue["max-length"] == 10
+    _, _, metrics = admin.get("/metrics")
+    assert b'respgate_queue_length{key="jobs"}' in metrics
+    assert b'respgate_node_memory_level{node="redis"} 0' in metrics
