@@ -1,14 +1,23 @@
 #!/usr/bin/python3
-"""What counting costs: CPU per request of two builds of respgate, with counts and without.
+"""Two respgates beside each other: CPU per request of each, and the ratio.
+
+    bench/pair.py BINARY[:CONFIG] BINARY[:CONFIG]
+
+What counting costs:
 
     meson setup --buildtype=release -Db_lto=true build-release && ninja -C build-release
     meson setup --buildtype=release -Db_lto=true -Dcounting=false build-bare && ninja -C build-bare
-    bench/counting.py build-release/respgate build-bare/respgate
+    bench/pair.py build-release/respgate build-bare/respgate
 
-Rounds are interleaved, and each begins with the other build; the figure is the median of the
+What fifty rules cost:
+
+    bench/pair.py build-release/respgate:bench/rules.conf build-release/respgate:bench/no-rules.conf
+
+Rounds are interleaved, and each begins with the other one; the figure is the median of the
 ratios within the rounds.
 """
 import argparse
+import os
 import pathlib
 import socket
 import statistics
@@ -21,6 +30,7 @@ from parties import cpu_seconds, free_port
 CASES = {
     "get": ["-t", "get"],
     "set": ["-t", "set"],
+    "get-p1": ["-t", "get", "-P", "1"],
     "set-1000-keys": ["-t", "set", "-r", "1000"],
     "get-two-segments": ["-r", "1000", "GET", "job:state:__rand_int__"],
 }
@@ -43,10 +53,14 @@ def measure(process, port, case, requests):
     return (cpu_seconds(process.pid) - before) / requests * 1e9
 
 
-def gates(binaries, backend, folder):
-    for name, binary in binaries.items():
+def gates(parties, backend, folder):
+    for name, party in parties.items():
+        binary, _, config = party.partition(":")
         port = free_port()
         command = [binary, "--listen", str(port), "--backend", f"redis://127.0.0.1:{backend}"]
+        if config:
+            os.chmod(config, 0o600)
+            command += ["-c", config]
         log = open(pathlib.Path(folder) / f"{name}.log", "w")
         process = subprocess.Popen(command, stderr=log, stdout=log)
         wait_for(port)
@@ -61,17 +75,17 @@ def compare(parties, case, rounds, requests):
             process, port = parties[name]
             figures[name].append(measure(process, port, CASES[case], requests))
     figures = {name: values[1:] for name, values in figures.items()} # the first is for warmth
-    ratios = [a / b for a, b in zip(figures["counting"], figures["bare"])]
-    with_counts, bare = (statistics.median(figures[name]) for name in ("counting", "bare"))
-    print(f"{case:18} {with_counts:7.1f} ns counting  {bare:7.1f} ns bare  ratio "
+    ratios = [a / b for a, b in zip(figures["first"], figures["second"])]
+    first, second = (statistics.median(figures[name]) for name in ("first", "second"))
+    print(f"{case:18} {first:7.1f} ns first  {second:7.1f} ns second  ratio "
           f"{statistics.median(ratios):.3f}  ({min(ratios):.3f} to {max(ratios):.3f}), "
-          f"of medians {with_counts / bare:.3f}", flush=True)
+          f"of medians {first / second:.3f}", flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("counting")
-    parser.add_argument("bare")
+    parser.add_argument("first", metavar="BINARY[:CONFIG]")
+    parser.add_argument("second", metavar="BINARY[:CONFIG]")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--requests", type=int, default=1000000)
     parser.add_argument("--cases", default=",".join(CASES))
@@ -83,8 +97,8 @@ def main():
         parties = {}
         try:
             wait_for(backend)
-            binaries = {"counting": options.counting, "bare": options.bare}
-            for name, party in gates(binaries, backend, folder):
+            parties_by_name = {"first": options.first, "second": options.second}
+            for name, party in gates(parties_by_name, backend, folder):
                 parties[name] = party
             for case in options.cases.split(","):
                 compare(parties, case, options.rounds, options.requests)
