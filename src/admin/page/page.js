@@ -180,7 +180,7 @@ class Chart {
     const [width, height] = this.size(), pen = this.pen;
     if (!width) return;
     const known = history.length ? (now - history[0].t) / 1000 : 0; // a gate just started fills its charts too
-    const seconds = Math.min(Math.max(known, 60), width < 480 ? this.seconds * 0.4 : this.seconds), from = now - seconds * 1000;
+    const seconds = Math.min(Math.max(known, 20), width < 480 ? this.seconds * 0.4 : this.seconds), from = now - seconds * 1000;
     const left = 0, right = this.axis ? width - 52 : width, low = this.axis ? height - 18 : height, high = this.axis ? 8 : 6;
     const seen = history.filter((sample) => sample.t >= from - 2000);
     const most = Math.max(this.floor, ...seen.flatMap((sample) => this.lines.map((line) => sample[line.field] ?? 0)));
@@ -211,7 +211,7 @@ class Chart {
       if (i % 2 === 0) pen.fillText(this.format(value), right + 8, at);
     }
     pen.textAlign = 'center';
-    const step = seconds > 150 ? 60 : seconds > 70 ? 30 : 15;
+    const step = seconds > 150 ? 60 : seconds > 70 ? 30 : seconds > 40 ? 15 : 5;
     for (let s = step; s < seconds * 0.97; s += step)
       pen.fillText(s % 60 ? `-${s}s` : `-${s / 60}m`, right - s / seconds * (right - left), low + 11);
   }

@@ -37,11 +37,11 @@ function configure(text, changes) {
   return lines.join('\n');
 }
 
-export async function startRedis({ port, tls = false, password } = {}) {
+export async function startRedis({ port, tls = false, password, settings = [] } = {}) {
   port ??= await freePort();
   const dir = path.join(scratchDir(), `redis-${port}`);
   fs.mkdirSync(dir, { recursive: true });
-  const args = ['--bind', '127.0.0.1', '--dir', dir, '--save', '', '--port', tls ? '0' : `${port}`];
+  const args = ['--bind', '127.0.0.1', '--dir', dir, '--save', '', '--port', tls ? '0' : `${port}`, ...settings];
   if (password) args.push('--requirepass', password);
   if (tls) {
     const { ca, server } = makeCertificates();
@@ -96,8 +96,8 @@ const redisTls = { plain: false, 'tls-listener': direct, 'mtls-backend': 'mutual
 
 /* url(db, user) is what an application would have in REDIS_URL; tls goes beside it for the
  * certificates that a URL cannot carry. */
-export async function openWorld({ road = 'plain', password } = {}) {
-  let redis = await startRedis({ tls: redisTls[road], password });
+export async function openWorld({ road = 'plain', password, settings } = {}) {
+  let redis = await startRedis({ tls: redisTls[road], password, settings });
   const gate = direct ? null : await startGate(redis.port, road);
   const tls = clientTls(road);
   const { port } = gate ?? redis;
@@ -111,7 +111,7 @@ export async function openWorld({ road = 'plain', password } = {}) {
     },
     stopRedis: () => redis.stop(),
     async startRedis() {
-      redis = await startRedis({ port: redis.port, tls: redisTls[road], password });
+      redis = await startRedis({ port: redis.port, tls: redisTls[road], password, settings });
     },
     /* As an administrator would, at Redis itself; gives what stands before the @ in a URL. */
     addUser(name, secret, ...rules) {
