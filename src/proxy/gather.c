@@ -8,32 +8,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "gather_private.h"
 #include "pool_private.h"
-#include "stages.h"
 
 enum { ASIDE_SLOT = 1u << 16 }; /* a shared link of its own, for what may block */
-
-struct gather {
-    struct worker *worker;
-    struct req *parent;
-    struct link_class *class;
-    struct arena *arena;
-    size_t count, left, places;
-    struct merge_part *parts;
-    struct req **reqs; /* NULL: answered */
-    size_t bytes;      /* of replies so far */
-    uint8_t merge;
-    bool starting; /* parts are still being sent: not the time to finish */
-    bool scans;
-    struct scan_cursor cursor;
-};
 
 struct link_class *gather_class(const struct gather *gather)
 {
     return gather->class;
 }
 
-static struct gather *gather_new(struct client *client, struct call *call, enum merge merge)
+struct gather *gather_new(struct client *client, struct call *call, enum merge merge)
 {
     struct arena *arena = arena_new();
     struct gather *gather = arena_alloc(arena, sizeof(*gather));
@@ -50,7 +35,7 @@ static struct gather *gather_new(struct client *client, struct call *call, enum 
     return gather;
 }
 
-static void gather_room(struct gather *gather, size_t count)
+void gather_room(struct gather *gather, size_t count)
 {
     gather->count = gather->left = count;
     gather->parts = arena_alloc(gather->arena, count * sizeof(*gather->parts));
@@ -59,6 +44,8 @@ static void gather_room(struct gather *gather, size_t count)
 
 void gather_abandon(struct gather *gather)
 {
+    if (gather->confirm)
+        confirm_forget(gather->confirm);
     for (size_t i = 0; i < gather->count; i++)
         if (gather->reqs[i])
             gather->reqs[i]->gather = NULL;
@@ -67,17 +54,16 @@ void gather_abandon(struct gather *gather)
 
 /* ---- the end ---- */
 
-static void scan_finish(struct gather *gather, struct buf *out);
-
-static void gather_finish(struct gather *gather)
+void gather_finish(struct gather *gather)
 {
     struct req *parent = gather->parent;
     struct client *client = parent->client;
     struct buf out = {0};
-    if (gather->scans)
-        scan_finish(gather, &out);
-    else if (!merge_replies((enum merge)gather->merge, gather->parts, gather->count, gather->places,
-                            &out))
+    if (gather->finish) {
+        if (!gather->finish(gather, &out))
+            return; /* it is called again */
+    } else if (!merge_replies((enum merge)gather->merge, gather->parts, gather->count,
+                              gather->places, &out))
         write_error(&out, "ERR respgate: the nodes' replies do not fit together");
     parent->gather = NULL;
     parent->state = REQ_DONE;
@@ -123,8 +109,8 @@ void gather_done(struct link *link, struct req *req)
 
 /* ---- the beginning ---- */
 
-static void part_send(struct gather *gather, size_t index, struct pool *pool, struct span bytes,
-                      int slot, enum req_prefix prefix)
+void part_send(struct gather *gather, size_t index, struct pool *pool, struct span bytes, int slot,
+               enum req_prefix prefix)
 {
     struct req *req = req_new(gather->worker);
     req->kind = REQ_PART;
@@ -146,7 +132,7 @@ static void part_send(struct gather *gather, size_t index, struct pool *pool, st
     req_free(gather->worker, req);
 }
 
-static enum step gather_sent(struct gather *gather)
+enum step gather_sent(struct gather *gather)
 {
     gather->starting = false;
     if (gather->left == 0)
@@ -236,93 +222,4 @@ enum step gather_all(struct client *client, struct call *call, bool aside)
     }
     span_drop(&bytes);
     return gather_sent(gather);
-}
-
-/* ---- SCAN: one primary after the other ---- */
-
-enum { PASSES_MAX = (1 << CURSOR_PASS_BITS) - 1 };
-
-static void scan_begin(struct scan_cursor *cursor, const struct slot_map *map)
-{
-    cursor->fingerprint = cursor_print(map->fingerprint);
-    cursor->node = 0;
-    cursor->inner = 0;
-}
-
-enum step scan_run(struct client *client, struct call *call)
-{
-    struct worker *worker = client->worker;
-    const struct slot_map *map = worker->map;
-    struct scan_cursor cursor;
-    char inner[24];
-    if (call->request.argc < 2 || !cursor_parse(call->request.argv[1], &cursor)) {
-        client_reply_text(client, call->request.argc < 2
-                                      ? "-ERR wrong number of arguments for 'scan' command\r\n"
-                                      : "-ERR invalid cursor\r\n");
-        return ANSWERED;
-    }
-    if (!cursor.fingerprint || cursor.node >= map->primary_count)
-        scan_begin(&cursor, map);
-    struct str *argv = xcalloc(call->request.argc, sizeof(*argv));
-    struct buf out = {0};
-    memcpy(argv, call->request.argv, call->request.argc * sizeof(*argv));
-    snprintf(inner, sizeof(inner), "%llu", (unsigned long long)cursor.inner);
-    argv[1] = str_of(inner);
-    write_command(&out, call->request.argc, argv);
-    free(argv);
-    struct gather *gather = gather_new(client, call, MERGE_FIRST);
-    gather_room(gather, 1);
-    gather->scans = true;
-    gather->cursor = cursor;
-    part_send(gather, 0, pool_at(worker->by_index[map->primaries[cursor.node]], gather->class),
-              span_copy(out.ptr, out.len), SLOT_NONE, PREFIX_NONE);
-    buf_free(&out);
-    return gather_sent(gather);
-}
-
-/* Where the walk goes on; false: it is over. Slots that moved under it may have taken keys from a
- * node not yet walked to one that was: then it begins anew, up to a bound. */
-static bool scan_next(const struct gather *gather, struct scan_cursor *cursor)
-{
-    const struct slot_map *map = gather->worker->map;
-    if (cursor->inner)
-        return true;
-    if (++cursor->node < map->primary_count)
-        return true;
-    bool moved = cursor->fingerprint != cursor_print(map->fingerprint) || map->move_count;
-    if (!moved || cursor->pass >= PASSES_MAX)
-        return false;
-    cursor->pass++;
-    scan_begin(cursor, map);
-    return true;
-}
-
-/* "*2 $n cursor *m ..." with our cursor in the place of the node's. */
-static void scan_finish(struct gather *gather, struct buf *out)
-{
-    struct str reply = gather->parts[0].reply;
-    struct scan_cursor cursor = gather->cursor;
-    const char *head = reply.len > 8 ? memchr(reply.ptr + 4, '\n', reply.len - 4) : NULL;
-    const char *end = head ? memchr(head, '\r', (size_t)(reply.ptr + reply.len - head)) : NULL;
-    int64_t inner = 0;
-    uint64_t packed = 0;
-    char text[24];
-    if (reply.len && *reply.ptr == '-') {
-        buf_str(out, reply);
-        return;
-    }
-    if (!end || memcmp(reply.ptr, "*2\r\n$", 5) != 0 ||
-        !str_to_int((struct str){head + 1, (size_t)(end - head) - 1}, &inner)) {
-        write_error(out, "ERR respgate: the node's cursor was not understood");
-        return;
-    }
-    cursor.inner = (uint64_t)inner;
-    if (scan_next(gather, &cursor) && !cursor_pack(&cursor, &packed)) {
-        write_error(out, "ERR respgate: the node's cursor is too large");
-        return;
-    }
-    snprintf(text, sizeof(text), "%llu", (unsigned long long)packed);
-    write_array(out, 2);
-    write_bulk(out, str_of(text));
-    buf_add(out, end + 2, (size_t)(reply.ptr + reply.len - end) - 2);
 }

@@ -130,6 +130,8 @@ struct node {
     struct cluster_view *view; /* NULL: none, or too old */
     uint64_t view_asked;       /* loop ms; 0: not asked, or answered */
     uint64_t view_next;
+    bool in_round; /* asked in this round of confirming, and not answered yet */
+    bool had_round;
     bool view_failed;  /* said so in the log */
     char name[16];     /* "redis", or the beginning of its id: what clients may see */
     uint32_t failures; /* dials failed in a row: backoff */
@@ -304,6 +306,16 @@ struct pool *cluster_pool(struct worker *worker, struct link_class *class, int s
 /* topology.c: asks all nodes, votes, tells all workers; worker 0. */
 void topology_tick(struct worker *worker);
 void topology_free(struct worker *worker);
+/* Comes back, `run` on the asker's loop, when all nodes have been asked anew and every worker has
+ * the map of what they said (its own has come before the letter). */
+struct confirm_mail {
+    struct mail mail;
+    struct worker *asker;
+    void (*run)(struct loop *loop, struct mail *mail);
+    struct list entry;
+};
+void topology_confirm(struct worker *asker, struct confirm_mail *letter,
+                      void (*run)(struct loop *loop, struct mail *mail));
 
 /* redirect.c: MOVED, ASK and what else means "not here, not now". */
 bool redirect_wanted(struct link *link, struct req *req, const char *ptr, size_t len);

@@ -264,12 +264,12 @@ static bool req_go(struct worker *worker, struct req *req)
     struct client *client = req->client;
     struct pool *pool = pool_of(worker, req);
     uint64_t patience = worker->snapshot->config->backend.park_timeout;
+    req->prefix = redirect->verdict == ASK_THERE && redirect->to ? PREFIX_ASKING : PREFIX_NONE;
     if (!pool || (redirect->pin && !pinned_send(client, pool, req))) {
         if (loop_now(&worker->loop) < redirect->since + patience)
             return false;
         pool = NULL;
     }
-    req->prefix = redirect->verdict == ASK_THERE && redirect->to ? PREFIX_ASKING : PREFIX_NONE;
     list_remove(&redirect->entry);
     if (client) {
         client->deferred--;

@@ -26,7 +26,9 @@ struct topology {
     bool fresh; /* a view has changed since the last vote */
     uint64_t contested_since, moves_since;
     bool contested_said, moves_said, holes_said;
-    uint64_t next_complaint; /* loop ms: that there is no cluster to be seen */
+    struct list asking;   /* letters of those who wait for a round that has not begun */
+    struct list in_round; /* and for the one that has */
+    uint64_t round_until; /* loop ms: a node that is silent for so long is not waited for */
 };
 
 /* ---- to all workers ---- */
@@ -211,12 +213,15 @@ static struct cluster_view *view_read(struct arena *arena, struct str reply, con
 
 static void view_ask(struct link *link, bool slots);
 
+static void round_step(struct worker *worker);
+
 static void view_done(struct req *req, struct link *link, struct str reply)
 {
     struct node *node = link->pool->node;
     struct worker *worker = node->worker;
     const char *error = NULL;
     node->view_asked = 0;
+    node->in_round = false;
     if (!reply.ptr) { /* the link died */
         view_set(node, NULL);
         return;
@@ -237,6 +242,7 @@ static void view_done(struct req *req, struct link *link, struct str reply)
     arena_free(arena);
     if (worker->topology->fresh)
         views_vote(worker);
+    round_step(worker);
 }
 
 static void view_ask(struct link *link, bool slots)
@@ -272,6 +278,86 @@ static void node_poll(struct node *node, uint64_t now, uint64_t step)
     view_ask(link, false);
 }
 
+/* ---- rounds: what the nodes say now, not a moment ago ---- */
+
+/* Asks whom it can; true: all who can answer have. */
+static bool round_ask(struct worker *worker, uint64_t now)
+{
+    bool over = true;
+    list_each (it, &worker->nodes) {
+        struct node *node = CONTAINER(it, struct node, entry);
+        struct pool *pool = pool_get(node, worker->identity_control, 2, 0, 0);
+        if (node->gone || !pool->shared || pool->shared->state != LINK_READY)
+            continue;
+        if (!node->had_round && !node->view_asked) {
+            node->had_round = node->in_round = true;
+            view_ask(pool->shared, false);
+        }
+        over &= node->had_round && !node->in_round;
+    }
+    return over || now >= worker->topology->round_until;
+}
+
+static void round_begin(struct worker *worker, uint64_t now)
+{
+    struct topology *topology = worker->topology;
+    while (!list_empty(&topology->asking)) {
+        struct list *entry = topology->asking.next;
+        list_remove(entry);
+        list_append(&topology->in_round, entry);
+    }
+    topology->round_until = now + ANSWER_MS;
+    list_each (it, &worker->nodes)
+        CONTAINER(it, struct node, entry)->had_round = false;
+}
+
+static void round_step(struct worker *worker)
+{
+    struct topology *topology = worker->topology;
+    uint64_t now = loop_now(&worker->loop);
+    if (list_empty(&topology->in_round)) {
+        if (list_empty(&topology->asking))
+            return;
+        round_begin(worker, now);
+    }
+    if (!round_ask(worker, now))
+        return;
+    while (!list_empty(&topology->in_round)) {
+        struct confirm_mail *letter =
+            CONTAINER(topology->in_round.next, struct confirm_mail, entry);
+        list_remove(&letter->entry);
+        letter->mail.run = letter->run;
+        loop_post(&letter->asker->loop, &letter->mail);
+    }
+}
+
+static struct topology *topology_of(struct worker *worker)
+{
+    if (!worker->topology) {
+        worker->topology = xcalloc(1, sizeof(*worker->topology));
+        list_init(&worker->topology->asking);
+        list_init(&worker->topology->in_round);
+    }
+    return worker->topology;
+}
+
+static void confirm_arrived(struct loop *loop, struct mail *mail)
+{
+    struct worker *worker = CONTAINER(loop, struct worker, loop);
+    struct confirm_mail *letter = CONTAINER(mail, struct confirm_mail, mail);
+    list_append(&topology_of(worker)->asking, &letter->entry);
+    round_step(worker);
+}
+
+void topology_confirm(struct worker *asker, struct confirm_mail *letter,
+                      void (*run)(struct loop *loop, struct mail *mail))
+{
+    letter->asker = asker;
+    letter->run = run;
+    letter->mail.run = confirm_arrived;
+    loop_post(&asker->proxy->workers[0].loop, &letter->mail);
+}
+
 /* Whether the node is one to be asked: those of the map, and seeds while there is no map or none of
  * its nodes answers. */
 static bool worth_asking(const struct worker *worker, const struct node *node, bool any_view)
@@ -285,9 +371,7 @@ void topology_tick(struct worker *worker)
 {
     if (!worker->clustered || worker->draining)
         return;
-    if (!worker->topology)
-        worker->topology = xcalloc(1, sizeof(*worker->topology));
-    struct topology *topology = worker->topology;
+    struct topology *topology = topology_of(worker);
     uint64_t now = loop_now(&worker->loop);
     bool doubt =
         now < __atomic_load_n(&worker->proxy->cluster_doubt, __ATOMIC_RELAXED) || !topology->map;
@@ -301,6 +385,7 @@ void topology_tick(struct worker *worker)
     }
     if (topology->fresh)
         views_vote(worker);
+    round_step(worker);
     if (topology->map) {
         contested_check(worker, now);
         moves_check(worker, now);
@@ -308,10 +393,19 @@ void topology_tick(struct worker *worker)
     }
 }
 
+/* A letter is the first member of what its sender made. */
+static void letters_free(struct list *letters)
+{
+    list_each_safe (it, letters)
+        free(CONTAINER(it, struct confirm_mail, entry));
+}
+
 void topology_free(struct worker *worker)
 {
     if (!worker->topology)
         return;
+    letters_free(&worker->topology->asking);
+    letters_free(&worker->topology->in_round);
     map_drop(worker->topology->map);
     free(worker->topology);
 }

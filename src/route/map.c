@@ -178,8 +178,11 @@ static uint64_t mix(uint64_t hash, const void *ptr, size_t len) /* FNV-1a */
 static uint64_t fingerprint(const struct slot_map *map)
 {
     uint64_t hash = 0xcbf29ce484222325ull;
-    for (size_t i = 0; i < map->primary_count; i++)
-        hash = mix(hash, map->nodes[map->primaries[i]].id, NODE_ID_LEN);
+    for (size_t i = 0; i < map->primary_count; i++) {
+        const struct cluster_node *node = &map->nodes[map->primaries[i]];
+        hash = mix(hash, node->id, NODE_ID_LEN);
+        hash = mix(hash, &node->epoch, sizeof(node->epoch)); /* rises with every slot it takes */
+    }
     hash = mix(hash, map->owner, sizeof(map->owner));
     for (size_t i = 0; i < map->move_count; i++) {
         hash = mix(hash, &map->moves[i].slot, sizeof(map->moves[i].slot));
