@@ -133,6 +133,8 @@ uint64_t question_classes(const struct question *question, bool refuses);
 /* The first enforcing rule with a keys clause that can concern who asks, in this db;
  * POLICY_NO_RULE: none. */
 uint16_t policy_rule_with_keys(const struct policy *policy, const struct question *question);
+/* The first enforcing rule that keeps its bucket in the store; POLICY_NO_RULE: none. */
+uint16_t policy_rule_shared(const struct policy *policy);
 /* The commands whose integer replies add up to question.elements, one for each call: *at is 0 at
  * first, argv[0] the command's name, argv[1] a key. False: no more. A key of another type
  * (WRONGTYPE) counts as 0. */

@@ -93,12 +93,21 @@ static void bitfield_keys(const struct command *command, const struct str *argv,
         found_add(found, 1, reads ? KEY_RO | KEY_ACCESS : KEY_RW | KEY_ACCESS | KEY_UPDATE);
 }
 
+/* RANDOMKEY and CLUSTER GETKEYSINSLOT tell any key's name. DEBUG has no key specifications, but its
+ * subcommands look at keys and make some. */
+static void any_keys(const struct command *command, const struct str *argv, size_t argc,
+                     struct found *found)
+{
+    found->unknown |= command->id != COMMAND_DEBUG || argc > 2;
+}
+
 static key_function *const key_functions[COMMAND_BUILTIN_COUNT] = {
     [COMMAND_SORT] = sort_keys,           [COMMAND_SORT_RO] = sort_keys,
     [COMMAND_GEORADIUS] = georadius_keys, [COMMAND_GEORADIUSBYMEMBER] = georadius_keys,
     [COMMAND_MIGRATE] = migrate_keys,     [COMMAND_XREAD] = xread_keys,
     [COMMAND_XREADGROUP] = xread_keys,    [COMMAND_SET] = set_keys,
-    [COMMAND_BITFIELD] = bitfield_keys,
+    [COMMAND_BITFIELD] = bitfield_keys,   [COMMAND_RANDOMKEY] = any_keys,
+    [COMMAND_DEBUG] = any_keys,           [COMMAND_CLUSTER_GETKEYSINSLOT] = any_keys,
 };
 
 /* ---- by specification ---- */

@@ -160,6 +160,14 @@ uint16_t policy_rule_with_keys(const struct policy *policy, const struct questio
     return POLICY_NO_RULE;
 }
 
+uint16_t policy_rule_shared(const struct policy *policy)
+{
+    for (size_t i = 0; i < policy->rule_count && !policy->observe; i++)
+        if (policy->rules[i].pace.shared && policy->rules[i].mode == RULE_ENFORCE)
+            return (uint16_t)i;
+    return POLICY_NO_RULE;
+}
+
 /* ---- the set ---- */
 
 bool policy_samples_ttl(const struct policy *policy)

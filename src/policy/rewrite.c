@@ -171,22 +171,38 @@ static bool is_lifetime(const struct edit *edit, size_t at)
            argument_is(edit, at, "exat") || argument_is(edit, at, "pxat");
 }
 
+/* The next option of SET from `at` on that has to do with time; argc: none. Of IFEQ (Valkey 8.1)
+ * the value may read like one. */
+static size_t time_option(const struct edit *edit, size_t at)
+{
+    for (; at < edit->argc; at++) {
+        if (argument_is(edit, at, "ifeq"))
+            at++;
+        else if (is_lifetime(edit, at) || argument_is(edit, at, "keepttl"))
+            return at;
+    }
+    return edit->argc;
+}
+
 static bool set_add(struct edit *edit, const struct rewrite *add)
 {
     struct str clause[] = {STR("EX"), number_text(edit, add->number)};
+    bool changed = false;
     if (edit->argc < 3)
         return false;
-    for (size_t at = 3; at < edit->argc; at++) {
-        if (argument_is(edit, at, "keepttl"))
-            return false;
-        if (!is_lifetime(edit, at))
-            continue;
-        if (option_lifetime(edit, at) <= add->number * 1000)
-            return false;
-        replace(edit, at, 2, clause, ARRAY_LEN(clause));
-        return true;
+    size_t at = time_option(edit, 3), next;
+    /* EX 1 EX 1000000: Redis goes by the last one. */
+    while (is_lifetime(edit, at) && is_lifetime(edit, next = time_option(edit, at + 2))) {
+        replace(edit, at, 2, NULL, 0);
+        at = next - 2;
+        changed = true;
     }
-    replace(edit, edit->argc, 0, clause, ARRAY_LEN(clause));
+    if (at == edit->argc)
+        replace(edit, at, 0, clause, ARRAY_LEN(clause));
+    else if (is_lifetime(edit, at) && option_lifetime(edit, at) > add->number * 1000)
+        replace(edit, at, 2, clause, ARRAY_LEN(clause));
+    else
+        return changed;
     return true;
 }
 

@@ -59,11 +59,24 @@ static void charges_add(struct charges *charges, const struct rule *rule, uint16
 
 /* ---- whose bucket, and how much of it ---- */
 
+/* A script may take each of its arguments for a key (EVAL body numkeys ...), and what deletes
+ * without naming keys deletes all of them: that is a bucketful. */
+static uint64_t keys_cost(const struct pace *pace, const struct question *question)
+{
+    const struct command *command = question->command;
+    size_t count = question->key_count;
+    if (command->classes & CLASS_SCRIPTING)
+        return question->argc > 4 ? question->argc - 3 : 1;
+    if (!count && question_classes(question, false) & CLASS_DELETE)
+        return pace->burst;
+    return count ? count : question->keys_unknown;
+}
+
 static uint64_t request_cost(const struct pace *pace, const struct question *question)
 {
     switch (pace->cost) {
     case COST_REQUESTS: return 1;
-    case COST_KEYS: return question->key_count ? question->key_count : question->keys_unknown;
+    case COST_KEYS: return keys_cost(pace, question);
     case COST_BYTES: return policy_bytes(question->command, question->argv, question->argc);
     }
     return 1;
@@ -89,14 +102,15 @@ static void charge_prefixes(const struct rule *rule, uint16_t index,
 {
     const struct pace *pace = &rule->pace;
     bool by_key = pace->cost == COST_KEYS;
-    uint64_t cost = by_key ? 1 : request_cost(pace, question);
+    uint64_t cost = request_cost(pace, question), each = by_key ? 1 : cost;
     for (size_t i = 0; cost > 0 && i < question->key_count; i++) {
         struct str prefix = key_prefix(question, question->argv[question->keys[i].arg]);
-        charges_add(charges, rule, index, limiter_hash(pace->limiter, prefix.ptr, prefix.len), cost,
+        charges_add(charges, rule, index, limiter_hash(pace->limiter, prefix.ptr, prefix.len), each,
                     by_key);
     }
-    if (cost > 0 && !question->key_count && !(by_key && !question->keys_unknown))
-        charges_add(charges, rule, index, limiter_hash(pace->limiter, "", 0), cost, false);
+    uint64_t named = by_key ? question->key_count : question->key_count ? cost : 0;
+    if (cost > named) /* of no key that is known */
+        charges_add(charges, rule, index, limiter_hash(pace->limiter, "", 0), cost - named, by_key);
 }
 
 static void charge_rule(const struct rule *rule, uint16_t index, const struct question *question,

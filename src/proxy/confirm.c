@@ -30,10 +30,12 @@ struct confirmations {
     struct confirmation items[CONFIRM_MAX];
 };
 
-static void call_digest(const struct client *client, const struct call *call,
-                        uint8_t out[DIGEST_SIZE])
+/* Of what the client sent, also when a rule asks about a call of its script: that call may be the
+ * same for quite different arguments, which nobody has confirmed. */
+static void request_digest(const struct client *client, uint8_t out[DIGEST_SIZE])
 {
     char db[24];
+    const struct call *call = &client->call;
     size_t argc = call->request.argc;
     struct str *parts = xmalloc((argc + 2) * sizeof(*parts));
     snprintf(db, sizeof(db), "%lld", (long long)call->db);
@@ -61,13 +63,13 @@ static bool is_alive(const struct client *client, const struct confirmation *ite
     return item->code[0] && loop_now(&client->worker->loop) < item->until;
 }
 
-bool confirm_given(struct client *client, const struct call *call, uint16_t rule)
+bool confirm_given(struct client *client, uint16_t rule)
 {
     struct confirmations *all = confirmations_of(client);
     uint8_t digest[DIGEST_SIZE];
     if (likely(!all) || client->transaction)
         return false;
-    call_digest(client, call, digest);
+    request_digest(client, digest);
     for (size_t i = 0; i < CONFIRM_MAX; i++) {
         struct confirmation *item = &all->items[i];
         if (!item->armed || item->rule != rule || !is_alive(client, item) ||
@@ -130,7 +132,7 @@ const char *confirm_offer(struct client *client, const struct call *call, uint16
         client->confirmations->generation = client->worker->snapshot->generation;
     }
     struct confirmations *all = confirmations_of(client);
-    call_digest(client, call, digest);
+    request_digest(client, digest);
     struct confirmation *item = item_for(all, rule, digest);
     *item = (struct confirmation){
         .rule = rule,

@@ -67,7 +67,7 @@ static void judge_confirmed(struct client *client, struct call *call,
         again.confirmed_count = call->confirmed_count;
         policy_judge(policy, &again, verdict);
         if (likely(verdict->kind != VERDICT_CONFIRM) || call->confirmed_count == CONFIRMED_MAX ||
-            !confirm_given(client, call, verdict->rule))
+            !confirm_given(client, verdict->rule))
             return;
         call->confirmed[call->confirmed_count++] = verdict->rule;
     }

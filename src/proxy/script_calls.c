@@ -192,6 +192,11 @@ static bool view_judge(struct script_run *run, const struct command *command,
         return refuse(run, call->line, "a key of '%s' is computed, and rule '%s' is about keys",
                       command->name,
                       policy_rule_name(client->worker->snapshot->policy, run->keys_rule));
+    if (view->keys_unknown && run->shared_rule != POLICY_NO_RULE && command->flags & CMD_WRITE)
+        return refuse(run, call->line,
+                      "a key of '%s' is computed, and rule '%s' keeps its bucket in a key",
+                      command->name,
+                      policy_rule_name(client->worker->snapshot->policy, run->shared_rule));
     struct question question = {
         .command = command,
         .argv = view->argv,
@@ -290,7 +295,8 @@ static bool call_judge(struct script_run *run, const struct script_call *call,
         return named_judge(run, call, view, out);
     if (known->any_sub)
         return subs_judge(run, known->command, call, view, out);
-    bool judge = known->concerned || run->reserved || run->keys_rule != POLICY_NO_RULE;
+    bool judge = known->concerned || run->reserved || run->keys_rule != POLICY_NO_RULE ||
+                 run->shared_rule != POLICY_NO_RULE;
     if (likely(!judge && !known->by_arguments))
         return true;
     view_make(run, call, call->name, view);
@@ -302,6 +308,7 @@ bool script_calls_judge(struct script_run *run, struct script_entry *entry, stru
     const struct script *script = entry->body->script;
     const struct policy *policy = run->client->worker->snapshot->policy;
     run->classes = entry->classes;
+    run->shared_rule = run->refuse_computed ? policy_rule_shared(policy) : POLICY_NO_RULE;
     run->dbs[0] = run->db;
     run->db_count = 1;
     for (size_t at = 0; at < run->db_count; at++) { /* a SELECT adds one */

@@ -80,6 +80,7 @@ struct script_run {
     bool reserved;        /* a reserved key is among the arguments */
     bool refuse_computed; /* keys must be known where a rule has keys: */
     uint16_t keys_rule;   /* keys must be known because of this rule; POLICY_NO_RULE: need not */
+    uint16_t shared_rule; /* as keys_rule, of keys that are written */
     bool ignore_computed;
     enum pressure pressure; /* of the node it runs on */
     /* SELECT holds for the calls behind it, in any order: each is judged in every db named. */

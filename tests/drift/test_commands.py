@@ -373,7 +373,7 @@ BETTER = {
 }
 UNKNOWN = each("""SORT a BY w_*|SORT a GET x_*->f|SORT_RO a get y*|SORT a BY nosort GET # GET p
     SORT a BY store STORE d|SORT a GET store STORE d|XREAD FUTURE 1 STREAMS a 0|EVAL x 1x a
-    EVAL x 9223372036854775808 a|ZUNIONSTORE d nine a""")
+    EVAL x 9223372036854775808 a|ZUNIONSTORE d nine a|DEBUG OBJECT a""")
 
 
 def test_better_keys():

@@ -64,6 +64,25 @@ def test_what_was_confirmed_is_what_runs(confirming, store):
     code_of(client.call("DEL a"), "DEL")
 
 
+def test_of_a_script_the_whole_request_is_confirmed(confirming, store):
+    client = confirming()()
+    store.call("MSET junk 1 precious 1")
+    delete = ("EVAL", "return redis.call('DEL', ARGV[1] .. '')", "0")
+    client.ok("RESPGATE", "CONFIRM", code_of(client.call(*delete, "junk"), "DEL"))
+    code_of(client.call(*delete, "precious"), "DEL")
+    code_of(client.call("DEL precious"), "DEL")
+    client.ok("SELECT 3")
+    flush = ("EVAL", "return redis.call('FLUSHDB')", "0")
+    client.ok("RESPGATE", "CONFIRM", code_of(client.call(*flush)))
+    code_of(client.call("FLUSHDB"))
+    client.ok("SELECT 0")
+    code_of(client.call("FLUSHDB"))
+    code_of(client.call(*flush))
+    assert store.call("EXISTS junk precious") == 2
+    assert client.call(*delete, "junk") == 1
+    code_of(client.call(*delete, "junk"), "DEL")
+
+
 def test_another_user_has_not_confirmed_it(confirming):
     digest = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
     users = "".join(f"[user {name}]\npassword-sha256 = {digest}\n" for name in "ab")

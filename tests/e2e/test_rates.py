@@ -265,3 +265,26 @@ def test_mistakes_have_their_line(tmp_path, options, line, text):
     code, out, err = run_binary("-t", "-c", path)
     assert code == (0 if "who connects" in text else 1)
     assert re.search(rf"^{re.escape(str(path))}:{line}: (warning: )?.*{re.escape(text)}", out + err, re.M), out + err
+
+
+def test_keys_a_script_may_touch_count(limited, store):
+    deletes = limit("deletes", commands="@delete", cost="keys", burst=10)
+    names = [f"k{i}" for i in range(10)]
+    body = "for i = 1, #ARGV do redis.call('DEL', ARGV[i]) end"
+    for per in ("rule", "prefix"):
+        store.call("MSET", *[word for name in names for word in (name, "v")])
+        client = limited(deletes.replace("per = rule", f"per = {per}"))()
+        assert client.call("EVAL", body, 0, *names[:8]) is None
+        throttled(client.call("EVAL", body, 0, *names[8:], "x", "y"), "deletes")
+        assert store.call("DBSIZE") == 2
+        assert client.call("DEL k8 k9") == 2
+        throttled(client.call("DEL k8"), "deletes")
+
+
+def test_what_deletes_all_keys_costs_a_whole_bucket(limited, store):
+    client = limited(limit("deletes", commands="@delete", cost="keys", burst=10))()
+    client.ok("FLUSHDB")
+    client.ok("SET k v")
+    throttled(client.call("FLUSHDB"), "deletes")
+    throttled(client.call("DEL k"), "deletes")
+    assert store.call("DBSIZE") == 1

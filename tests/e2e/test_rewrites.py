@@ -89,3 +89,13 @@ def test_log_writes_a_line(rewriting):
     client.call("GET secret:a")
     client.gate.wait_log("'get' by rule 'seen'")
     assert client.gate.process.log().count("'get' by rule 'seen'") == 1
+
+
+def test_of_several_times_to_live_the_last_one_counts(rewriting, store):
+    client = rewriting()
+    client.ok("SET cache:a v EX 1 EX 9999999")
+    client.ok("SET cache:b v PX 1 NX PX 9999999 PX 99999999999")
+    client.ok("SET cache:c v EX 9999999 EX 5")
+    assert 55 < store.call("TTL cache:a") <= 60
+    assert 55 < store.call("TTL cache:b") <= 60
+    assert 0 < store.call("TTL cache:c") <= 5

@@ -145,3 +145,18 @@ def test_what_shared_goes_with(tmp_path):
     path.chmod(0o600)
     code, out, err = run_binary("-t", "-c", path)
     assert code == 1 and "7: rule 's': 'shared = yes' goes with per = ip, user or rule" in out + err
+
+
+def test_no_script_reaches_a_bucket(start_gate, store, clients):
+    client = clients(start_gate(store, extra=shared(burst=1)))
+    assert passed([client.call("SET k v") for _ in range(2)]) == 1
+    bucket, name = b"{respgate}:limit:s:", "'{resp' .. 'gate}:limit:s:'"
+    for body in (f"return redis.call('DEL', {name})",
+                 "for _, k in ipairs(redis.call('KEYS', '*')) do redis.call('DEL', k) end",
+                 "return redis.call('RENAME', KEYS[1], ARGV[1] .. ARGV[2])"):
+        reply = client.call("EVAL", body, 1, "k", "{resp", "gate}:limit:s:")
+        assert reply.code == "NOPERM" and "rule 's' keeps its bucket in a key" in reply
+    assert client.call("EVAL", f"return redis.call('TYPE', {name} .. KEYS[1])", 1, "x") == b"none"
+    assert client.call("EVAL", "return redis.call('DEL', KEYS[1], ARGV[1])", 1, "k", "other") == 1
+    assert client.call("EVAL", "return redis.call('DEL', ARGV[1])", 0, bucket).code == "NOPERM"
+    assert store.call("EXISTS", bucket) == 1 and passed([client.call("SET k v")]) == 0
