@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "health.h"
 #include "pool_private.h"
 #include "stages.h"
 
@@ -38,6 +39,14 @@ struct pool *cluster_pool(struct worker *worker, struct link_class *class, int s
         return pool_at(worker->node, class);
     uint16_t owner = worker->map->owner[slot];
     return owner == NO_OWNER ? NULL : pool_at(worker->by_index[owner], class);
+}
+
+struct node *cluster_node_of_key(struct worker *worker, struct str key)
+{
+    if (!worker->clustered || !worker->map)
+        return worker->node;
+    uint16_t owner = worker->map->owner[key_slot(key)];
+    return owner == NO_OWNER ? worker->node : worker->by_index[owner];
 }
 
 /* ---- nodes of the map ---- */
@@ -113,6 +122,7 @@ static struct node *node_of(struct worker *worker, const struct cluster_node *at
     }
     memcpy(node->id, at->id, sizeof(node->id));
     snprintf(node->name, sizeof(node->name), "%.8s", at->id);
+    node->health = health_of(worker->proxy, node->name);
     return node;
 }
 

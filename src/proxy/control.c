@@ -26,11 +26,30 @@ void control_ready(struct worker *worker)
         control_tick(worker);
 }
 
+/* Each node is looked at over a link of respgate's own identity. */
+static void nodes_tick(struct worker *worker)
+{
+    list_each (it, &worker->nodes) {
+        struct node *node = CONTAINER(it, struct node, entry);
+        if (node->gone)
+            continue;
+        struct pool *pool = pool_get(node, worker->identity_control, 2, 0, 0);
+        pool->unused = loop_now(&worker->loop);
+        pool_want_shared(pool);
+        struct link *link = pool->shared;
+        if (!link || link->state != LINK_READY || pool->noauth)
+            continue;
+        poller_tick(node, link);
+        queues_tick(node, link);
+    }
+}
+
 void control_tick(struct worker *worker)
 {
     if (worker->draining)
         return;
     topology_tick(worker);
+    nodes_tick(worker);
     struct pool *pool = pool_get(worker->node, worker->identity_control, 2, 0, 0);
     pool->unused = loop_now(&worker->loop);
     pool_want_shared(pool);
@@ -38,8 +57,6 @@ void control_tick(struct worker *worker)
     if (!link || link->state != LINK_READY || pool->noauth)
         return;
     functions_tick(worker, link);
-    poller_tick(worker->node, link);
-    queues_tick(worker->node, link);
     if (worker->commands_asked == link->id)
         return;
     worker->commands_asked = link->id;

@@ -160,7 +160,7 @@ void call_question(struct client *client, const struct call *call, int64_t db, s
         .kind = call->script_judged ? QUESTION_SCRIPT : QUESTION_REQUEST,
         .asked = may_ask(client, call),
         .elements = call->elements,
-        .pressure = health_level(client->worker->node->health),
+        .pressure = health_level(pressure_health(client, call)),
     };
 }
 

@@ -290,6 +290,8 @@ link_who(const struct link *link); /* "link=3 node=redis": static, until the nex
 /* ---- clusters ---- */
 
 /* cluster.c: the map as a worker uses it. */
+/* Where a key lives; the worker's own node when nobody owns its slot, or it is no cluster. */
+struct node *cluster_node_of_key(struct worker *worker, struct str key);
 void cluster_adopt(struct worker *worker, struct slot_map *map); /* takes the reference over */
 void cluster_tick(struct worker *worker);
 void cluster_free(struct worker *worker);

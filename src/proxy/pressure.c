@@ -194,19 +194,23 @@ static bool memory_admits(struct client *client, struct health *health, struct c
 /* ---- round the gate ---- */
 
 /* What came through here and may have removed keys: the rest of what vanishes did not. */
-static void note_removal(struct health *health, struct call *call)
+static void note_removal(struct client *client, struct call *call)
 {
     const struct command *command = call->command;
     switch (command->id) {
     case COMMAND_FLUSHALL:
     case COMMAND_FLUSHDB:
     case COMMAND_SWAPDB:
-        if (gauge_add(&health->wipes, 1, UINT64_MAX))
-            charge_add(&call->charges, &health->wipes, 1);
+        list_each (it, &client->worker->nodes) {
+            struct gauge *wipes = &CONTAINER(it, struct node, entry)->health->wipes;
+            if (gauge_add(wipes, 1, UINT64_MAX))
+                charge_add(&call->charges, wipes, 1);
+        }
         return;
     }
     if (!(command->classes & CLASS_GROWTH) && call->key_count)
-        __atomic_fetch_add(&health->removed, call->key_count, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&pressure_health(client, call)->removed, call->key_count,
+                           __ATOMIC_RELAXED);
 }
 
 /* ---- the judgement ---- */
@@ -225,17 +229,54 @@ static bool shed(struct client *client, struct call *call, enum stat_id stat, st
     return false;
 }
 
-bool pressure_admits(struct client *client, struct call *call, struct buf *out)
+static bool node_admits(struct client *client, struct health *health, struct call *call,
+                        struct buf *out)
 {
-    struct health *health = client->worker->node->health;
-    bool write = call_writes(call);
-    if (write && client->transaction)
-        client->transaction->writes = true;
-    note_removal(health, call);
-    if (write && !disk_admits(health, call, out))
+    if (call_writes(call) && !disk_admits(health, call, out))
         return shed(client, call, STAT_PRESSURE_SHED_DISK, out);
     if (!memory_admits(client, health, call, out))
         return shed(client, call, STAT_PRESSURE_SHED_MEMORY, out);
+    return true;
+}
+
+struct health *pressure_health(const struct client *client, const struct call *call)
+{
+    struct worker *worker = client->worker;
+    if (likely(!worker->clustered) || !call->key_count)
+        return worker->node->health;
+    return cluster_node_of_key(worker, call->request.argv[call->keys[0].arg])->health;
+}
+
+/* A request that is split is judged at, and charged to, each node it goes to. */
+static bool nodes_admit(struct client *client, struct call *call, struct buf *out)
+{
+    enum { NODES_MAX = 16 };
+    const struct health *seen[NODES_MAX];
+    size_t count = 0;
+    if (likely(!client->worker->clustered) || call->key_count < 2)
+        return node_admits(client, pressure_health(client, call), call, out);
+    for (size_t i = 0; i < call->key_count && count < NODES_MAX; i++) {
+        struct str key = call->request.argv[call->keys[i].arg];
+        struct health *health = cluster_node_of_key(client->worker, key)->health;
+        size_t at = 0;
+        while (at < count && seen[at] != health)
+            at++;
+        if (at < count)
+            continue;
+        seen[count++] = health;
+        if (!node_admits(client, health, call, out))
+            return false;
+    }
+    return true;
+}
+
+bool pressure_admits(struct client *client, struct call *call, struct buf *out)
+{
+    if (client->transaction && call_writes(call))
+        client->transaction->writes = true;
+    note_removal(client, call);
+    if (!nodes_admit(client, call, out))
+        return false;
     if (!queues_admit(client->worker->snapshot->pressure->queues, call, out))
         return shed(client, call, STAT_PRESSURE_SHED_QUEUE, out);
     return true;
@@ -245,7 +286,8 @@ bool pressure_admits(struct client *client, struct call *call, struct buf *out)
 bool pressure_admits_exec(const struct client *client)
 {
     const struct transaction *transaction = client->transaction;
-    const struct health *health = client->worker->node->health;
+    const struct node *node = client->pinned ? client->pinned->pool->node : client->worker->node;
+    const struct health *health = node->health;
     if (client->worker->snapshot->config->proxy.observe)
         return true;
     if (transaction->writes && health_get(health->disk_level) == PRESSURE_CRITICAL)

@@ -278,11 +278,12 @@ static void key_tick(const struct queue *queue, struct queue_key *key, struct li
 
 void queues_tick(struct node *node, struct link *link)
 {
-    const struct worker *worker = node->worker;
+    struct worker *worker = node->worker;
     const struct queue_plan *plan = pressure_queues(worker->snapshot->pressure);
     uint64_t now = loop_now(&worker->loop);
     for (size_t i = 0; i < plan->queue_count; i++)
         for (size_t j = 0; j < plan->queues[i].key_count; j++)
-            key_tick(&plan->queues[i], plan->queues[i].keys[j], link, now,
-                     worker->snapshot->config->pressure.stream_poll);
+            if (cluster_node_of_key(worker, key_name(plan->queues[i].keys[j])) == node)
+                key_tick(&plan->queues[i], plan->queues[i].keys[j], link, now,
+                         worker->snapshot->config->pressure.stream_poll);
 }

@@ -57,6 +57,8 @@ void ask_lost(struct client *client);
 
 /* Pressure (pressure.c). False: refused, out holds the error text. What passes is charged to
  * call->charges. */
+/* Of the node its first key lives on. */
+struct health *pressure_health(const struct client *client, const struct call *call);
 bool must_check pressure_admits(struct client *client, struct call *call, struct buf *out);
 bool must_check pressure_admits_exec(const struct client *client);
 bool pressure_concerns(const struct command *command);
