@@ -159,7 +159,7 @@ matchMedia('(prefers-color-scheme: dark)').addEventListener('change', repaint);
 
 class Chart {
   constructor(id, options) {
-    Object.assign(this, { canvas: $(id), seconds: 300, floor: 1, top: 0 }, options);
+    Object.assign(this, { canvas: $(id), seconds: 300, floor: 1, top: 0, drawn: 0 }, options);
     this.pen = this.canvas.getContext('2d');
     if (this.axis) {
       this.canvas.addEventListener('pointermove', (event) => { this.hover = event.offsetX; });
@@ -185,7 +185,9 @@ class Chart {
     const seen = history.filter((sample) => sample.t >= from - 2000);
     const most = Math.max(this.floor, ...seen.flatMap((sample) => this.lines.map((line) => sample[line.field] ?? 0)));
     const goal = this.axis ? ceiling(most * 1.05) : most * 1.15;
-    this.top = this.top && !still.matches && Math.abs(goal - this.top) > goal * 0.01 ? this.top + (goal - this.top) * 0.18 : goal;
+    const glides = this.drawn > 1 && !still.matches; // the first picture is there at once
+    this.drawn = seen.length;
+    this.top = glides && Math.abs(goal - this.top) > goal * 0.01 ? this.top + (goal - this.top) * 0.18 : goal;
     const x = (t) => left + (t - from) / (seconds * 1000) * (right - left);
     const y = (value) => low - Math.min(1.02, value / this.top) * (low - high);
     pen.clearRect(0, 0, width, height);

@@ -106,12 +106,63 @@ static void test_list(void **state)
     assert_true(list_empty(&head));
 }
 
+static void printable_is(struct str text, size_t max, bool whole, const char *expected)
+{
+    struct buf buf = {0};
+    assert_int_equal(buf_printable(&buf, text, max), whole);
+    if (!str_equal(buf_view(&buf), str_of(expected)))
+        fail_msg("%.*s instead of %s", (int)buf.len, buf.ptr, expected);
+    buf_free(&buf);
+}
+
+static void test_printable(void **state)
+{
+    printable_is(STR("job:state"), 64, true, "job:state");
+    printable_is(STR("a\r\n\0\x1b[31m"), 64, true, "a\\x0d\\x0a\\x00\\x1b[31m");
+    printable_is(STR("\xff\xc3\xa4\xc3"), 64, true, "\\xff\xc3\xa4\\xc3");
+    printable_is(STR("\xc2\x9b\xc2\xa0"), 64, true, "\\xc2\\x9b\xc2\xa0"); /* C1 moves cursors */
+    printable_is(STR("\\x0a"), 64, true, "\\\\x0a"); /* not what a newline becomes */
+    printable_is(STR("abcdefgh"), 8, false, "abcde...");
+    printable_is(STR(""), 8, true, "");
+}
+
+/* Whatever goes in, what comes out is valid UTF-8 without controls, within the bound, and another
+ * text gives another one. */
+static void test_printable_random(void **state)
+{
+    enum { ROUNDS = 20000, ROOM = 6 };
+    for (int round = 0; round < ROUNDS; round++) {
+        char one[ROOM], other[ROOM];
+        size_t len = random_below(ROOM) + 1;
+        for (size_t i = 0; i < len; i++) {
+            one[i] = (char)random_below(256);
+            other[i] = random_below(2) ? one[i] : (char)random_below(256);
+        }
+        struct buf a = {0}, b = {0};
+        assert_true(buf_printable(&a, (struct str){one, len}, 64));
+        assert_true(buf_printable(&b, (struct str){other, len}, 64));
+        assert_true(a.len <= 64);
+        assert_int_equal(str_equal(buf_view(&a), buf_view(&b)), memcmp(one, other, len) == 0);
+        for (size_t i = 0; i < a.len;) {
+            size_t step = utf8_len(a.ptr + i, a.len - i);
+            assert_true(step > 0 && (unsigned char)a.ptr[i] >= 0x20 && a.ptr[i] != 0x7f);
+            i += step;
+        }
+        buf_free(&a);
+        buf_free(&b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_json),   cmocka_unit_test(test_json_utf8),
-        cmocka_unit_test(test_growth), cmocka_unit_test(test_arena),
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_json_utf8),
+        cmocka_unit_test(test_growth),
+        cmocka_unit_test(test_arena),
         cmocka_unit_test(test_list),
+        cmocka_unit_test(test_printable),
+        cmocka_unit_test(test_printable_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
