@@ -125,3 +125,21 @@ export async function openWorld({ road = 'plain', password, settings } = {}) {
     },
   };
 }
+
+/* Three primaries without TLS, and a respgate in front of them. */
+export async function openCluster() {
+  const nodes = [];
+  for (let i = 0; i < 3; i += 1) {
+    const settings = ['--cluster-enabled', 'yes', '--cluster-port', `${await freePort()}`, '--cluster-node-timeout', '2000'];
+    nodes.push(await startRedis({ settings }));
+  }
+  execFileSync('redis-cli', ['--cluster', 'create', ...nodes.map(({ port }) => `127.0.0.1:${port}`), '--cluster-yes']);
+  const gate = await startGate(nodes[0].port, 'plain');
+  return {
+    port: gate.port,
+    async close() {
+      await gate.stop();
+      for (const node of nodes) await node.stop();
+    },
+  };
+}
