@@ -26,7 +26,7 @@ describe('the live page', { skip: direct && 'needs respgate' }, () => {
   const problems = [], foreign = [];
 
   async function openPage(options = {}) {
-    const context = await browser.newContext({ viewport: { width: 1360, height: 900 }, colorScheme: 'dark', ...options });
+    const context = await browser.newContext({ viewport: { width: 1280, height: 1000 }, colorScheme: 'dark', ...options });
     const page = await context.newPage();
     page.on('console', (message) => { if (['error', 'warning'].includes(message.type())) problems.push(message.text()); });
     page.on('pageerror', (error) => problems.push(String(error)));
