@@ -56,7 +56,7 @@ enum rule_confirm { CONFIRM_SELF, CONFIRM_CONSOLE };
 enum rule_per { PER_CLIENT, PER_IP, PER_USER, PER_PREFIX, PER_RULE };
 enum rule_cost { COST_REQUESTS, COST_KEYS, COST_BYTES };
 
-/* One backend seed out of [backend] url. */
+/* One backend seed out of [backend] url, or a sentinel. */
 struct backend_address {
     bool tls;
     const char *host; /* NULL when unix */
@@ -170,6 +170,11 @@ struct config {
         const char *url_username, *url_password; /* what stood in the url, or NULL */
         const char *control_username, *control_password;   /* default: the same */
         const char *password_file, *control_password_file; /* where they were read from, or NULL */
+        size_t sentinel_count;
+        struct backend_address *sentinels;
+        const char *master_name;                           /* NULL: none */
+        const char *sentinel_username, *sentinel_password; /* at the sentinels; NULL: none */
+        const char *sentinel_password_file;
         const char *tls_ca_file, *tls_cert_file, *tls_key_file, *tls_server_name;
         enum tls_verify tls_verify;
         uint64_t links, max_links, max_pinned_links, pinned_per_ip;

@@ -370,6 +370,7 @@ struct worker {
     struct node **by_index;       /* nodes as the map numbers them */
     struct list held;             /* redirects: requests to be sent again */
     struct topology *topology;    /* worker 0 */
+    struct sentinels *sentinels;  /* worker 0, mode = sentinel; NULL: none */
     struct link_class **classes;  /* by id; NULL: free */
     unsigned class_count;
     struct list clients[CLIENT_STATES];

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <sys/un.h>
 
-enum { REDIS_PORT = 6379, HOST_MAX = 253 };
+enum { REDIS_PORT = 6379, SENTINEL_PORT = 26379, HOST_MAX = 253 };
 
 static bool prefix_take(struct str *text, const char *prefix)
 {
@@ -245,5 +245,18 @@ const char *url_parse(struct arena *arena, struct str text, struct url *out)
     address->text = arena_printf(arena, "%s://%s%s%s:%u", address->tls ? "rediss" : "redis",
                                  brackets ? "[" : "", address->host, brackets ? "]" : "",
                                  (unsigned)address->port);
+    return NULL;
+}
+
+const char *sentinel_parse(struct arena *arena, struct str text, struct backend_address *out)
+{
+    const char *error = host_port_parse(arena, text, &out->host, &out->port);
+    if (error)
+        return error;
+    if (out->port == 0)
+        out->port = SENTINEL_PORT;
+    bool brackets = strchr(out->host, ':') != NULL;
+    out->text = arena_printf(arena, "%s%s%s:%u", brackets ? "[" : "", out->host,
+                             brackets ? "]" : "", (unsigned)out->port);
     return NULL;
 }

@@ -187,20 +187,48 @@ static void check_backend_tls(const struct config *config, struct problems *prob
 static void check_seeds(const struct config *config, struct problems *problems)
 {
     const struct backend_address *url = config->backend.url;
-    if (config->backend.url_count > 1 && config->backend.mode == MODE_STANDALONE)
+    bool one = config->backend.mode == MODE_STANDALONE || config->backend.mode == MODE_SENTINEL;
+    if (config->backend.url_count > 1 && one)
         problem_error(problems, url[1].where,
-                      "url: several addresses belong to a cluster, and mode is standalone");
+                      "url: several addresses belong to a cluster, and mode is %s",
+                      config->backend.mode == MODE_SENTINEL ? "sentinel" : "standalone");
     for (size_t i = 1; i < config->backend.url_count; i++) {
         if (!url[i].host || !url[0].host)
             problem_error(problems, url[i].where, "url: a unix socket is no seed of a cluster");
         else if (url[i].tls != url[0].tls)
-            problem_error(problems, url[i].where,
-                          "url: redis:// and rediss:// do not go together");
+            problem_error(problems, url[i].where, "url: redis:// and rediss:// do not go together");
     }
+}
+
+/* Each of these needs the others. */
+static void check_sentinels(const struct config *config, struct problems *problems)
+{
+    static const char *const keys[] = {"sentinels", "master-name", "sentinel-username",
+                                       "sentinel-password-file"};
+    const bool set[] = {config->backend.sentinel_count > 0, config->backend.master_name,
+                        config->backend.sentinel_username, config->backend.sentinel_password_file};
+    bool used = config->backend.mode == MODE_SENTINEL;
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        struct where where = option_where(config, SECTION_BACKEND, keys[i]);
+        if (used && i < 2 && !set[i])
+            problem_error(problems, option_where(config, SECTION_BACKEND, "mode"),
+                          "'mode = sentinel' needs %s", keys[i]);
+        if (!used && set[i])
+            problem_warning(problems, where, "'%s' means nothing without 'mode = sentinel'",
+                            keys[i]);
+    }
+    if (set[2] && !set[3])
+        problem_error(problems, option_where(config, SECTION_BACKEND, keys[2]),
+                      "'sentinel-username' needs sentinel-password-file");
+    if (used && !config->backend.url[0].host)
+        problem_error(problems, config->backend.url[0].where,
+                      "url: a unix socket has no sentinel: redis:// or rediss:// tells how the "
+                      "master is spoken to");
 }
 
 static void check_backend(const struct config *config, struct problems *problems)
 {
+    check_sentinels(config, problems);
     check_seeds(config, problems);
     check_identity(config, problems);
     check_backend_tls(config, problems);
@@ -263,8 +291,8 @@ static void check_queue_key(const struct config *config, size_t index, size_t it
     struct str key = queue->keys.items[item];
     struct where where = queue->keys.where[item];
     if (key.len == 0 || strcspn(key.ptr, "*?[") < key.len)
-        problem_error(problems, where, "keys: '%s' is no name of a key: patterns cannot be measured",
-                      key.ptr);
+        problem_error(problems, where,
+                      "keys: '%s' is no name of a key: patterns cannot be measured", key.ptr);
     for (size_t i = 0; i <= index; i++)
         for (size_t j = 0; j < (i < index ? config->queues[i].keys.count : item); j++)
             if (str_equal(config->queues[i].keys.items[j], key))

@@ -44,6 +44,16 @@ static void format_urls(const struct config *config, struct buf *out)
     }
 }
 
+static void format_hosts(const struct option *option, const void *base, struct buf *out)
+{
+    const struct backend_address *const *hosts = option_field(option, base);
+    size_t count = *(const size_t *)((const char *)base + option->second);
+    for (size_t i = 0; i < count; i++) {
+        separator(out, i);
+        buf_text(out, (*hosts)[i].text);
+    }
+}
+
 static void format_list(const struct option *option, const void *base, struct buf *out)
 {
     const struct text_list *list = option_field(option, base);
@@ -51,6 +61,8 @@ static void format_list(const struct option *option, const void *base, struct bu
         format_listen(base, out);
     else if (option->type == VALUE_URL)
         format_urls(base, out);
+    else if (option->type == VALUE_HOSTS)
+        format_hosts(option, base, out);
     else if (option->flags & OPTION_SECRET)
         format_hidden(list, out);
     else
@@ -94,7 +106,8 @@ static void format_scalar(const struct option *option, const void *base, struct 
     case VALUE_DIGEST:
     case VALUE_BODIES:
     case VALUE_LISTEN:
-    case VALUE_URL: break;
+    case VALUE_URL:
+    case VALUE_HOSTS: break;
     }
     ASSERT(!"a list's type without its flag");
 }

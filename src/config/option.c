@@ -44,6 +44,7 @@ enum { DAY_MS = 86400 * 1000 };
 #define LISTEN(field) .type = VALUE_LISTEN, .second = offsetof(struct config, field)
 #define ADDRESS       .type = VALUE_ADDRESS
 #define URL(field)    .type = VALUE_URL, .second = offsetof(struct config, field)
+#define HOSTS(field)  .type = VALUE_HOSTS, .second = offsetof(struct config, field)
 #define LIST          OPTION_LIST
 #define RESTART       OPTION_RESTART
 #define SECRET        OPTION_SECRET

@@ -29,7 +29,7 @@ enum value_type {
     VALUE_PASSWORD_FILE,
     VALUE_COUNT,
     VALUE_SIZE,
-    VALUE_AMOUNT, /* a number that may be one of bytes: units as in a size */
+    VALUE_AMOUNT,   /* a number that may be one of bytes: units as in a size */
     VALUE_SIZE_FOR, /* a size and a duration */
     VALUE_DURATION,
     VALUE_PERCENT,
@@ -40,6 +40,7 @@ enum value_type {
     VALUE_LISTEN,
     VALUE_ADDRESS, /* one to listen on, or none */
     VALUE_URL,
+    VALUE_HOSTS, /* host:port to connect to */
 };
 
 enum {
@@ -124,6 +125,8 @@ struct url {
 };
 /* NULL, or what is wrong: never with a part of the url, which may hold a password. */
 const char *url_parse(struct arena *arena, struct str text, struct url *out);
+/* "host:port" of a sentinel. NULL, or what is wrong. */
+const char *sentinel_parse(struct arena *arena, struct str text, struct backend_address *out);
 
 /* ---- files ---- */
 

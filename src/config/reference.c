@@ -91,6 +91,7 @@ static void add_type(const struct option *option, struct buf *out)
     case VALUE_LISTEN: buf_text(out, "addresses"); break;
     case VALUE_ADDRESS: buf_text(out, "address, or empty"); break;
     case VALUE_URL: buf_text(out, "urls"); break;
+    case VALUE_HOSTS: buf_text(out, "addresses"); break;
     }
 }
 

@@ -295,6 +295,23 @@ static void add_url(const struct scope *scope, const struct option *option, void
     (*all)[(*count)++] = url.address;
 }
 
+static void add_host(const struct scope *scope, const struct option *option, void *base,
+                     struct str item)
+{
+    struct backend_address **all = option_field(option, base), address = {.where = scope->where};
+    size_t *count = second_field(option, base);
+    const char *error = sentinel_parse(scope->arena, item, &address);
+    for (size_t i = 0; !error && i < *count; i++)
+        if (strcmp((*all)[i].text, address.text) == 0)
+            error = "is listed twice";
+    if (error) {
+        complain_address(scope, option, item, error);
+        return;
+    }
+    *all = array_grow(scope->arena, *all, *count, sizeof(**all));
+    (*all)[(*count)++] = address;
+}
+
 static void add_text(const struct scope *scope, const struct option *option, void *base,
                      struct str item)
 {
@@ -333,7 +350,7 @@ static set_function *const setters[] = {
 };
 static set_function *const adders[] = {
     [VALUE_TEXT] = add_text,     [VALUE_DIGEST] = add_digest, [VALUE_BODIES] = add_bodies,
-    [VALUE_LISTEN] = add_listen, [VALUE_URL] = add_url,
+    [VALUE_LISTEN] = add_listen, [VALUE_URL] = add_url,       [VALUE_HOSTS] = add_host,
 };
 
 void option_set(const struct scope *scope, const struct option *option, void *base, struct str text)

@@ -53,6 +53,7 @@ static void check_tick(struct loop *loop)
     struct worker *worker = check.worker;
     struct link *link = check.pool->shared;
     node_tick(worker->node);
+    sentinels_tick(worker);
     check.pool->unused = loop_now(loop);
     pool_want_shared(check.pool);
     if (link && link->state == LINK_READY && !check.asked) {
@@ -83,9 +84,9 @@ bool proxy_check_backend(struct snapshot *snapshot)
     pool_want_shared(check.pool);
     loop_run(&worker.loop);
     if (!check.reached && !check.done)
-        printf("backend: no answer from %s in %d ms\n", snapshot->config->backend.url[0].text,
-               CHECK_LIMIT_MS);
+        printf("backend: no answer from %s in %d ms\n", worker.node->address.text, CHECK_LIMIT_MS);
     worker.draining = true;
+    sentinels_free(&worker);
     node_close(worker.node);
     worker_free(&worker);
     proxy_free(&proxy);

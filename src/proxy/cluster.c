@@ -24,9 +24,9 @@ void cluster_doubt(struct worker *worker)
 
 void cluster_mode(struct worker *worker, bool is_cluster)
 {
+    enum backend_mode mode = worker->snapshot->config->backend.mode;
     worker->mode_known = true;
-    if (!is_cluster || worker->clustered ||
-        worker->snapshot->config->backend.mode == MODE_STANDALONE)
+    if (!is_cluster || worker->clustered || mode == MODE_STANDALONE || mode == MODE_SENTINEL)
         return;
     worker->clustered = true;
     cluster_doubt(worker);
@@ -78,12 +78,6 @@ struct node *cluster_node_by_id(struct worker *worker, const char *id)
     return NULL;
 }
 
-static void text_set(char **text, const char *value)
-{
-    free(*text);
-    *text = value && *value ? xstrdup(value) : NULL;
-}
-
 /* Where it is reached may change while it is the same node: links of before are given up. */
 static void node_move(struct node *node, const struct cluster_node *at)
 {
@@ -96,13 +90,7 @@ static void node_move(struct node *node, const struct cluster_node *at)
     snprintf(text, sizeof(text), "%s:%u%s%s", host, at->port, *at->hostname ? " " : "",
              at->hostname);
     log_info(NULL, "node %.8s is at %s", at->id, text);
-    text_set(&node->address.host, host);
-    text_set(&node->address.server_name, at->hostname);
-    text_set(&node->address.text, text);
-    node->address.port = at->port;
-    list_each (it, &node->pools)
-        pool_close(CONTAINER(it, struct pool, node_entry), REASON_SURPLUS);
-    node->retry_at = 0;
+    node_relocate(node, host, at->port, at->hostname, text);
 }
 
 static struct node *node_of(struct worker *worker, const struct cluster_node *at)
@@ -115,9 +103,10 @@ static struct node *node_of(struct worker *worker, const struct cluster_node *at
             node = NULL; /* another one was there before */
     }
     if (!node) {
-        struct backend_address address = {.host = host, .port = at->port, .text = host};
+        char text[320];
+        snprintf(text, sizeof(text), "%s:%u", host, at->port);
+        struct backend_address address = {.host = host, .port = at->port, .text = text};
         node = node_new(worker, &address, "");
-        text_set(&node->address.text, "");
         node_move(node, at);
     }
     memcpy(node->id, at->id, sizeof(node->id));

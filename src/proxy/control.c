@@ -50,6 +50,7 @@ void control_tick(struct worker *worker)
         return;
     topology_tick(worker);
     nodes_tick(worker);
+    sentinels_tick(worker);
     struct pool *pool = pool_get(worker->node, worker->identity_control, 2, 0, 0);
     pool->unused = loop_now(&worker->loop);
     pool_want_shared(pool);

@@ -205,6 +205,10 @@ void pool_forget_waiter(struct client *client);
 /* A node of the worker at that address, of which it keeps a copy. */
 struct node *node_new(struct worker *worker, const struct backend_address *address,
                       const char *name);
+/* It is somewhere else from now on: its links are closed, what was on them is sent again there, or
+ * answered, as when they die. host: copied; server_name may be NULL. */
+void node_relocate(struct node *node, const char *host, uint16_t port, const char *server_name,
+                   const char *text);
 void node_timed_out(struct node *node);
 void node_heard(struct node *node);
 void node_tick(struct node *node);
@@ -318,6 +322,10 @@ struct confirm_mail {
 };
 void topology_confirm(struct worker *asker, struct confirm_mail *letter,
                       void (*run)(struct loop *loop, struct mail *mail));
+
+/* sentinel.c: asks the sentinels where the master is, tells all workers; worker 0. */
+void sentinels_tick(struct worker *worker);
+void sentinels_free(struct worker *worker);
 
 /* redirect.c: MOVED, ASK and what else means "not here, not now". */
 bool redirect_wanted(struct link *link, struct req *req, const char *ptr, size_t len);

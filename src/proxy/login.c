@@ -56,6 +56,30 @@ static void login_finish(struct link *link)
     pool_link_ready(link);
 }
 
+static bool by_sentinel(const struct link *link)
+{
+    return link_worker(link)->snapshot->config->backend.mode == MODE_SENTINEL;
+}
+
+/* Behind sentinels a node that says it is no master is never written to, whoever named it. */
+static void role_check(struct link *link, const struct tree *role)
+{
+    if (by_sentinel(link) && role && !str_equal(role->text, STR("master")))
+        link_close(link, REASON_NO_MASTER, NULL);
+}
+
+static void login_role_done(struct req *req, struct link *link, struct str reply)
+{
+    (void)req;
+    if (!reply.ptr)
+        return;
+    struct arena *arena = arena_new();
+    const struct tree *tree = tree_parse(arena, reply.ptr, reply.len);
+    role_check(link, tree && tree->type == TREE_ARRAY && tree->count ? &tree->items[0] : NULL);
+    arena_free(arena);
+    login_finish(link);
+}
+
 static void login_hello_facts(struct link *link, struct str reply)
 {
     struct node *node = link->pool->node;
@@ -71,6 +95,7 @@ static void login_hello_facts(struct link *link, struct str reply)
                  version->text.ptr);
     const struct tree *mode = tree ? tree_get(tree, "mode") : NULL;
     cluster_mode(link_worker(link), mode && str_equal(mode->text, STR("cluster")));
+    role_check(link, tree ? tree_get(tree, "role") : NULL);
     if (server)
         snprintf(node->server, sizeof(node->server), "%.*s", (int)server->text.len,
                  server->text.ptr);
@@ -140,6 +165,10 @@ void link_login(struct link *link)
                              str_of(name ? identity->username : ""),
                              str_of(name ? identity->password : "")};
         login_step(link, name ? 7 : 4, argv, login_hello_done);
+    }
+    if (!hello && by_sentinel(link)) { /* HELLO tells it too */
+        struct str role[] = {STR("ROLE")};
+        login_step(link, ARRAY_LEN(role), role, login_role_done);
     }
     if (pool->resp == 3) {
         struct str hello3[] = {STR("HELLO"), STR("3")};

@@ -106,6 +106,27 @@ struct node *node_new(struct worker *worker, const struct backend_address *addre
     return node;
 }
 
+static void text_set(char **text, const char *value)
+{
+    free(*text);
+    *text = value && *value ? xstrdup(value) : NULL;
+}
+
+void node_relocate(struct node *node, const char *host, uint16_t port, const char *server_name,
+                   const char *text)
+{
+    text_set(&node->address.host, host);
+    text_set(&node->address.server_name, server_name);
+    text_set(&node->address.text, text);
+    node->address.port = port;
+    list_each (it, &node->pools)
+        pool_close(CONTAINER(it, struct pool, node_entry), REASON_SURPLUS);
+    node->retry_at = 0; /* what was learned of the place before means nothing here */
+    node->timeouts = 0;
+    node->breaker_open = node->no_hello = false;
+    node->db_limit = 0;
+}
+
 void node_tick(struct node *node)
 {
     uint64_t now = loop_now(&node->worker->loop);

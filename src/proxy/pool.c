@@ -133,7 +133,8 @@ bool may_dial(struct pool *pool, enum link_role role)
     struct node *node = pool->node;
     struct proxy *proxy = node->worker->proxy;
     const struct config *config = config_of(node);
-    if (now_ms(pool) < node->retry_at || node->gone)
+    if (now_ms(pool) < node->retry_at || node->gone ||
+        (!node->address.host && !node->address.path)) /* not known yet */
         return false;
     uint64_t limit =
         role == LINK_SHARED ? config->backend.max_links : config->backend.max_pinned_links;

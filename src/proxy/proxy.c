@@ -442,6 +442,12 @@ void proxy_init(struct proxy *proxy, struct snapshot *snapshot, const char *conf
     policy_inherit(snapshot->policy, NULL, clock_ns());
 }
 
+static const char *backend_text(const struct config *config)
+{
+    return config->backend.mode == MODE_SENTINEL ? config->backend.master_name
+                                                 : config->backend.url[0].text;
+}
+
 int proxy_run(struct snapshot *snapshot, const char *config_path,
               const struct config_overrides *overrides, const struct proxy_side *side)
 {
@@ -463,7 +469,7 @@ int proxy_run(struct snapshot *snapshot, const char *config_path,
         worker_start(&proxy.workers[i], &proxy, i);
     log_notice(NULL, "respgate %s is ready: %u worker%s, backend %s, %zu rules", RESPGATE_VERSION,
                proxy.worker_count, proxy.worker_count == 1 ? "" : "s",
-               snapshot->config->backend.url[0].text, policy_rule_count(snapshot->policy));
+               backend_text(snapshot->config), policy_rule_count(snapshot->policy));
     loop_run(&proxy.loop);
     proxy_join(&proxy);
     side->stop(&proxy);

@@ -92,7 +92,7 @@ static struct report_node *node_of(struct report *report, const struct node *nod
             return &report->nodes[i];
     struct report_node *found = REPORT_ADD(report, nodes);
     found->name = report_text(report, node->name);
-    found->address = report_text(report, node->worker->snapshot->config->backend.url[0].text);
+    found->address = report_text(report, node->address.text);
     found->server = found->version = "";
     return found;
 }

@@ -98,6 +98,7 @@ static bool may_go(const struct client *client)
 
 static void nodes_close(struct worker *worker)
 {
+    sentinels_free(worker);
     list_each (it, &worker->nodes)
         node_close(CONTAINER(it, struct node, entry));
 }
@@ -322,8 +323,10 @@ void worker_init(struct worker *worker, struct proxy *proxy, unsigned index,
     list_init(&worker->nodes);
     list_init(&worker->held);
     const struct config *config = worker->snapshot->config;
+    const struct backend_address nowhere = {.text = "(the master is not known yet)"};
+    bool sentinel = config->backend.mode == MODE_SENTINEL;
     for (size_t i = 0; i < config->backend.url_count; i++)
-        node_new(worker, &config->backend.url[i], "redis");
+        node_new(worker, sentinel ? &nowhere : &config->backend.url[i], "redis");
     worker->node = CONTAINER(worker->nodes.next, struct node, entry);
     worker->clustered = config->backend.mode == MODE_CLUSTER;
     worker->mode_known = config->backend.mode != MODE_AUTO;

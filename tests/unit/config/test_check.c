@@ -90,8 +90,8 @@ static void ranges(void **state)
 
 static void not_in_this_version(void **state)
 {
-    refused("[backend]\nmode = sentinel\n",
-            "t:2: mode: 'sentinel' is not available in this version\n");
+    refused("[backend]\nread-from = nearest\n",
+            "t:2: 'read-from' is not available in this version\n");
 }
 
 static void seeds(void **state)
