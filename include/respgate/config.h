@@ -134,6 +134,7 @@ struct config {
         uint64_t client_output_limit, client_output_soft_limit, client_output_soft_time;
         uint64_t max_request_size, max_value_size, max_key_size, max_name_size; /* bytes */
         uint64_t max_queued, max_watched_keys, max_subscriptions;
+        uint64_t memory_limit; /* bytes; 0: none */
         uint64_t drain_timeout;
         bool proxy_protocol;
         enum learned_mode learned;

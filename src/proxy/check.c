@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "links.h"
+#include "respgate/pressure.h"
 
 enum { CHECK_LIMIT_MS = 5000 };
 
@@ -10,6 +11,7 @@ struct check {
     struct worker *worker;
     struct pool *pool;
     uint64_t until; /* loop ms: the end of patience */
+    int64_t aof_min_size;
     bool asked, done, reached;
 };
 static struct check check; /* one a process: it runs and ends it */
@@ -22,6 +24,30 @@ static const char *setting(const struct tree *tree, const char *name)
         return NULL;
     snprintf(text, sizeof(text), "%.*s", (int)value->text.len, value->text.ptr);
     return text;
+}
+
+/* The advice of SHOW ADVICE, less what was said already. */
+static void check_info(struct req *req, struct link *link, struct str reply)
+{
+    const struct config *config = check.worker->snapshot->config;
+    struct settings settings = {.aof_min_size = check.aof_min_size,
+                                .volume = config->pressure.aof_limit,
+                                .queues = config->queue_count > 0};
+    struct arena *arena = arena_new();
+    const struct tree *tree = reply.ptr ? tree_parse(arena, reply.ptr, reply.len) : NULL;
+    struct info info;
+    (void)req;
+    (void)link;
+    check.done = true;
+    if (tree && tree->type == TREE_STRING && info_parse(tree->text, &info)) {
+        uint64_t bits = advice_judge(&info, &settings);
+        for (enum advice advice = 0; advice < ADVICE_COUNT; advice++)
+            if (bits >> advice & 1 && advice != ADVICE_MAXMEMORY)
+                printf("backend: warning: %s\n", advice_text(advice));
+    } else {
+        printf("backend: its INFO cannot be read, so pressure is not known\n");
+    }
+    arena_free(arena);
 }
 
 static void check_settings(struct req *req, struct link *link, struct str reply)
@@ -42,14 +68,18 @@ static void check_settings(struct req *req, struct link *link, struct str reply)
     const char *append = setting(tree, "appendonly");
     if (append)
         printf("backend: appendonly is %s\n", append);
+    const char *size = setting(tree, "auto-aof-rewrite-min-size");
+    if (!size || !str_to_int(str_of(size), &check.aof_min_size))
+        check.aof_min_size = INFO_UNKNOWN;
     arena_free(arena);
-    check.done = true;
+    link_ask(link, span_copy("*1\r\n$4\r\nINFO\r\n", 14), check_info, NULL);
 }
 
 static void check_tick(struct loop *loop)
 {
-    static const char question[] = "*5\r\n$6\r\nCONFIG\r\n$3\r\nGET\r\n$9\r\nmaxmemory\r\n"
-                                   "$16\r\nmaxmemory-policy\r\n$10\r\nappendonly\r\n";
+    static const char question[] = "*6\r\n$6\r\nCONFIG\r\n$3\r\nGET\r\n$9\r\nmaxmemory\r\n"
+                                   "$16\r\nmaxmemory-policy\r\n$10\r\nappendonly\r\n"
+                                   "$25\r\nauto-aof-rewrite-min-size\r\n";
     struct worker *worker = check.worker;
     struct link *link = check.pool->shared;
     node_tick(worker->node);

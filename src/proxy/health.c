@@ -260,6 +260,8 @@ static void facts_store(struct health *health, const struct info *info)
 #define STATUS(field) health_set(health->info.field, info->field);
 #include "respgate/info.def"
     health_set(health->info.keys, info->keys);
+    if (strcmp(info->role, "master") != 0) /* a replica needs none of its own */
+        health_set(health->info.connected_slaves, INFO_UNKNOWN);
 }
 
 enum { FORECAST_S = 15 * 60, FORECAST_PAUSE_MS = 5 * 60 * 1000 };

@@ -212,6 +212,7 @@ static void worker_tick(struct loop *loop)
     if (worker->index == 0)
         control_tick(worker);
     script_kill_tick(worker, now);
+    budget_tick(worker);
     if (worker->draining)
         worker_drain_step(worker);
     if (now >= worker->trim_at) {

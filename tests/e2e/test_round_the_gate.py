@@ -1,7 +1,7 @@
 """What happens at the store and did not come through respgate is an alert; what is unwise there is
 advice."""
 from harness.admin import Admin
-from harness.servers import section
+from harness.servers import run_binary, section
 from harness.waiting import wait_until
 
 POLL = section("pressure", {"poll": "100ms"})
@@ -82,3 +82,15 @@ def test_the_console_shows_health_advice_and_who_is_outside(start_gate, start_re
     _, _, metrics = admin.get("/metrics")
     assert b'respgate_queue_length{key="jobs"}' in metrics
     assert b'respgate_node_memory_level{node="redis"} 0' in metrics
+
+
+def test_the_check_tells_what_is_unwise(start_redis, tmp_path):
+    redis = start_redis(appendonly="yes")
+    path = tmp_path / "respgate.conf"
+    path.write_text(f"[backend]\nurl = redis://127.0.0.1:{redis.port}\n"
+                    "[pressure]\naof-limit = 50mb\n")
+    path.chmod(0o600)
+    code, out, _ = run_binary("-t", "-c", path, "--connect")
+    assert code == 0
+    assert "warning: auto-aof-rewrite-min-size is above half of the AOF's volume" in out
+    assert "warning: no replica is connected" in out

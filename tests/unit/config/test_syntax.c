@@ -79,8 +79,6 @@ static void keys(void **state)
             "t:2: unknown option 'Max-Clients', did you mean 'max-clients'?\n");
     refused("[proxy]\nzzzz = 1\n", "t:2: unknown option 'zzzz' in [proxy]\n");
     refused("[proxy]\nthreads = 1\nthreads = 1\n", "t:3: 'threads' is already set at t:2\n");
-    refused("[proxy]\nmemory-limit = 1gb\n",
-            "t:2: 'memory-limit' is not available in this version\n");
     refused("[backend]\nread-from = primary\n",
             "t:2: 'read-from' is not available in this version\n");
 }
