@@ -100,6 +100,33 @@ static void metrics_of_table(const struct table_kind *kind, const struct source 
     table_free(&table);
 }
 
+/* ---- histograms ---- */
+
+static const struct {
+    const char *name, *help;
+    size_t field; /* of struct report */
+} histograms[] = {
+    {"backend_seconds", "time from sending a request to its reply",
+     offsetof(struct report, backend)},
+    {"proxy_seconds", "time a request spends in respgate", offsetof(struct report, proxy)},
+};
+static const uint64_t bounds_us[] = {100,    250,    500,     1000,    2500,
+                                     5000,   10000,  25000,   50000,   100000,
+                                     250000, 500000, 1000000, 2500000, 10000000};
+
+static void metrics_of_histogram(struct buf *out, const char *name, const char *help,
+                                 const struct histogram *histogram)
+{
+    buf_printf(out, "# HELP respgate_%s %s\n# TYPE respgate_%s histogram\n", name, help, name);
+    for (size_t i = 0; i < ARRAY_LEN(bounds_us); i++)
+        buf_printf(out, "respgate_%s_bucket{le=\"%g\"} %llu\n", name, (double)bounds_us[i] / 1e6,
+                   (unsigned long long)histogram_below(histogram, bounds_us[i]));
+    buf_printf(out, "respgate_%s_bucket{le=\"+Inf\"} %llu\n", name,
+               (unsigned long long)histogram->count);
+    buf_printf(out, "respgate_%s_sum %.6f\nrespgate_%s_count %llu\n", name,
+               (double)histogram->sum / 1e6, name, (unsigned long long)histogram->count);
+}
+
 void metrics_write(const struct source *source, struct buf *out)
 {
     struct arena *arena = arena_new();
@@ -119,6 +146,9 @@ void metrics_write(const struct source *source, struct buf *out)
         buf_printf(out, "respgate_%s %llu\n", stat_name(stat),
                    (unsigned long long)source->report->counters[stat]);
     }
+    for (size_t i = 0; i < ARRAY_LEN(histograms); i++)
+        metrics_of_histogram(out, histograms[i].name, histograms[i].help,
+                             (const void *)((const char *)source->report + histograms[i].field));
     for (size_t i = 0; i < TABLE_COUNT; i++)
         if (has_metrics(&table_kinds[i]))
             metrics_of_table(&table_kinds[i], source, out);
@@ -147,6 +177,9 @@ void metrics_reference(struct buf *out)
         reference_row(out, scalars[i].name, "", scalars[i].help);
     for (int stat = 0; stat < STAT_COUNT; stat++)
         reference_row(out, stat_name(stat), "", stat_help(stat));
+    for (size_t i = 0; i < ARRAY_LEN(histograms); i++)
+        buf_printf(out, "| `respgate_%s` | histogram | `le` | %s |\n", histograms[i].name,
+                   histograms[i].help);
     for (size_t i = 0; i < TABLE_COUNT; i++) {
         size_t place;
         const struct column *label = label_column(&table_kinds[i], &place);

@@ -24,6 +24,20 @@ def admin(start_gate, store):
     return Admin(start_gate(store, extra=DENY, admin=Admin.ports()))
 
 
+def test_all_threads_are_told_of(start_gate, store):
+    gate = start_gate(store, admin=Admin.ports(), proxy={"threads": "3"})
+    admin = Admin(gate)
+    clients = [gate.client() for _ in range(6)]
+    for i, client in enumerate(clients):
+        client.ok("SET", f"job:state:{i}", "v")
+    assert admin.stat("requests_total") == 6 and admin.stat("clients") == 6
+    assert len(admin.rows("clients")) == 6
+    assert [row["writes"] for row in admin.rows("prefixes") if row["prefix"] == "job:state"] == [6]
+    assert metrics(admin)["respgate_node_up", "redis"] == 3
+    for client in clients:
+        client.close()
+
+
 @pytest.fixture
 def guarded(start_gate, store, tmp_path):
     path = tmp_path / "admin.password"
@@ -103,6 +117,9 @@ def test_what_is_counted_is_what_was_done(admin):
     assert found["respgate_prefix_reads_total", "job:state"] == 1
     assert found["respgate_prefix_deletes_total", "job:state"] == 2
     assert found["respgate_node_up", "redis"] == 1
+    buckets = [value for (name, _), value in found.items() if name == "respgate_backend_seconds_bucket"]
+    assert buckets == sorted(buckets) and buckets[-1] == found["respgate_backend_seconds_count", None] >= 9
+    assert found["respgate_backend_seconds_sum", None] > 0
     assert found["respgate_memory_bytes", "resident"] > 1e6
     row = next(row for row in admin.rows("prefixes") if row["prefix"] == "job:state")
     assert row["minute-writes"] >= 7 and row["writer"].startswith("127.0.0.1")
