@@ -308,7 +308,10 @@ static enum step wait_for_mode(struct client *client, struct call *call)
 
 enum step call_slot(struct client *client, struct call *call)
 {
-    call->slot = (int16_t)keys_slot(call->request.argv, call->keys, call->key_count);
+    if (likely(call->key_count == 1))
+        call->slot = (int16_t)key_slot(call->request.argv[call->keys[0].arg]);
+    else
+        call->slot = (int16_t)keys_slot(call->request.argv, call->keys, call->key_count);
     return client->worker->clustered ? NEXT : wait_for_mode(client, call);
 }
 

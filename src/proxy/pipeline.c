@@ -155,9 +155,16 @@ static enum step place(struct client *client, struct call *call)
     struct pool *pool = client->pool;
     call->unpinned = false;
     if (unlikely(client->worker->clustered)) {
-        enum step step = place_cluster(client, call, &pool);
-        if (step != NEXT)
-            return step;
+        const struct slot_map *map = client->worker->map;
+        bool plain = map && call->slot >= 0 && !client->pinned && !client->transaction;
+        uint16_t owner = plain ? map->owner[call->slot] : NO_OWNER;
+        if (likely(owner != NO_OWNER)) { /* the usual request, without a call */
+            pool = pool_at(client->worker->by_index[owner], pool->class);
+        } else {
+            enum step step = place_cluster(client, call, &pool);
+            if (step != NEXT)
+                return step;
+        }
     }
     bool pinned = call_pinned(client, call);
     call->pool = call_pool(client, call, pool);
