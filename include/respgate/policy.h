@@ -65,7 +65,9 @@ struct question {
     size_t leased_count;
     const uint16_t *confirmed; /* confirm rules a code was given for: skipped */
     size_t confirmed_count;
-    uint64_t more_classes; /* classes beyond the command's own: of a script's calls */
+    uint64_t more_classes;  /* classes beyond the command's own: of a script's calls */
+    const uint16_t *called; /* rules of pass 2 that hold for its script's calls */
+    size_t called_count;
     enum question_kind kind;
     enum pressure pressure;    /* of the node it goes to */
     enum elements_state asked; /* whether the node can be asked, or was */
@@ -163,6 +165,11 @@ struct rewritten {
 };
 /* Whether a limit, delay, log or rewrite could apply to this command at all. */
 bool policy_shapes(const struct policy *policy, const struct command *command);
+/* A call of a script: adds the rules of pass 2 that hold for it to `called`, for the question of
+ * the script as a whole. False: there is no room for all. */
+enum { CALLED_MAX = 16 };
+bool must_check policy_note_called(const struct policy *policy, const struct question *call,
+                                   uint16_t called[CALLED_MAX], size_t *count);
 /* What a request costs at the buckets that are shared by all respgates; at most SHARED_MAX, the
  * rules beyond count here. The name tells the bucket apart from all others, in every respgate. */
 enum { SHARED_MAX = 4, SHARED_NAME_MAX = 160 };

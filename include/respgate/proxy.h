@@ -175,11 +175,13 @@ struct call {
     uint8_t pin;          /* reasons this command adds */
     uint8_t aux;
     uint32_t expect;
-    bool script_judged;    /* every call of its script was; */
-    uint64_t more_classes; /* and this is what they are of */
-    uint64_t wants;        /* FCALL: the functions_clock its list of functions must have */
-    uint32_t arrived;      /* us, as in req */
-    int phase;             /* for session handlers that wait and are called again */
+    bool script_judged;          /* every call of its script was; */
+    uint64_t more_classes;       /* and this is what they are of */
+    uint16_t called[CALLED_MAX]; /* rules of pass 2 that hold for one of them */
+    size_t called_count;
+    uint64_t wants;   /* FCALL: the functions_clock its list of functions must have */
+    uint32_t arrived; /* us, as in req */
+    int phase;        /* for session handlers that wait and are called again */
 };
 
 struct transaction {
@@ -385,8 +387,8 @@ struct worker {
     struct req *free_reqs;
     unsigned free_req_count;
     uint32_t sample_in; /* requests until the next sample */
-    struct chunk *rx; /* where backend reads go */
-    char *scratch;    /* where client reads go */
+    struct chunk *rx;   /* where backend reads go */
+    char *scratch;      /* where client reads go */
     struct key_ref *keys;
     size_t key_room;
     struct list auth_failures; /* by address */

@@ -250,6 +250,7 @@ static struct draft *drafts_compile(struct compiler *compiler, struct policy *po
         drafts[i] = (struct draft){.source = &config->rules[i], .rule = &rules[i]};
         rule_compile(compiler, &drafts[i]);
         policy->samples_ttl |= config->rules[i].without_ttl && config->rules[i].mode != RULE_OFF;
+        policy->shares |= config->rules[i].shared && config->rules[i].mode != RULE_OFF;
         warn_shadowed(compiler, drafts, i);
     }
     for (size_t i = 0; i < policy->rule_count; i++)

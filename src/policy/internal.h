@@ -181,6 +181,7 @@ struct policy {
     struct rule *rules;
     bool observe;
     bool samples_ttl; /* a rule has without-ttl */
+    bool shares;      /* a rule has shared = yes */
 };
 
 /* ---- policy.c: one rule ---- */

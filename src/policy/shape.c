@@ -57,6 +57,66 @@ static void charges_add(struct charges *charges, const struct rule *rule, uint16
                                                        .rule = index};
 }
 
+/* ---- which rules ---- */
+
+static bool among(const uint16_t *rules, size_t count, uint16_t rule)
+{
+    for (size_t i = 0; i < count; i++)
+        if (rules[i] == rule)
+            return true;
+    return false;
+}
+
+/* A request on its way through pass 2. */
+struct pass {
+    const struct policy *policy;
+    struct asking asking;
+    struct classes classes;
+    size_t at, called_at; /* of next_rule() */
+};
+
+static struct pass pass_begin(const struct policy *policy, const struct question *question)
+{
+    const struct command_row *row = &policy->commands[question->command->id];
+    return (struct pass){
+        .policy = policy,
+        .asking = {.question = question, .row = row, .special = row->special},
+    };
+}
+
+/* The next rule that holds, for the request itself or for a call of its script; NULL: no more. */
+static const struct rule *next_rule(struct pass *pass)
+{
+    const struct question *question = pass->asking.question;
+    const struct command_row *row = pass->asking.row;
+    while (pass->at < row->shape_count) {
+        const struct entry *entry = &row->shapes[pass->at++];
+        uint16_t index = (uint16_t)(entry->rule - pass->policy->rules);
+        if (!among(question->called, question->called_count, index) &&
+            entry_matches(entry, &pass->asking, &pass->classes))
+            return entry->rule;
+    }
+    if (pass->called_at < question->called_count)
+        return &pass->policy->rules[question->called[pass->called_at++]];
+    return NULL;
+}
+
+bool policy_note_called(const struct policy *policy, const struct question *call,
+                        uint16_t called[CALLED_MAX], size_t *count)
+{
+    const struct rule *rule;
+    struct pass pass = pass_begin(policy, call);
+    while ((rule = next_rule(&pass))) {
+        uint16_t index = (uint16_t)(rule - policy->rules);
+        if (rule->action == ACTION_REWRITE || among(called, *count, index))
+            continue;
+        if (*count == CALLED_MAX)
+            return false;
+        called[(*count)++] = index;
+    }
+    return true;
+}
+
 /* ---- whose bucket, and how much of it ---- */
 
 /* A script may take each of its arguments for a key (EVAL body numkeys ...), and what deletes
@@ -135,14 +195,6 @@ static void charge_rule(const struct rule *rule, uint16_t index, const struct qu
 
 /* ---- shared by all respgates ---- */
 
-static bool is_leased(const struct question *question, uint16_t rule)
-{
-    for (size_t i = 0; i < question->leased_count; i++)
-        if (question->leased[i] == rule)
-            return true;
-    return false;
-}
-
 /* "RULE:4<ip>", "RULE:u<user>": bytes of any kind behind the colon. */
 static void shared_name(const struct rule *rule, const struct subject *subject,
                         struct shared_cost *out)
@@ -168,15 +220,14 @@ static void shared_name(const struct rule *rule, const struct subject *subject,
 size_t policy_shared(const struct policy *policy, const struct question *question,
                      struct shared_cost out[SHARED_MAX])
 {
-    const struct command_row *row = &policy->commands[question->command->id];
-    struct asking asking = {.question = question, .row = row, .special = row->special};
-    struct classes classes = {0};
+    const struct rule *rule;
+    struct pass pass = pass_begin(policy, question);
     size_t count = 0;
-    for (size_t i = 0; i < row->shape_count && count < SHARED_MAX; i++) {
-        const struct rule *rule = row->shapes[i].rule;
+    if (likely(!policy->shares))
+        return 0;
+    while (count < SHARED_MAX && (rule = next_rule(&pass))) {
         uint64_t cost = rule->pace.shared ? request_cost(&rule->pace, question) : 0;
-        if (!cost || rule->mode == RULE_OBSERVE || policy->observe ||
-            !entry_matches(&row->shapes[i], &asking, &classes))
+        if (!cost || rule->mode == RULE_OBSERVE || policy->observe)
             continue;
         out[count] = (struct shared_cost){.rule = (uint16_t)(rule - policy->rules),
                                           .cost = cost,
@@ -184,7 +235,7 @@ size_t policy_shared(const struct policy *policy, const struct question *questio
                                           .rate = rule->pace.rate};
         shared_name(rule, question->subject, &out[count++]);
     }
-    return asking.ask ? 0 : count; /* the node is asked first: policy_shape() says so */
+    return pass.asking.ask ? 0 : count; /* the node is asked first: policy_shape() says so */
 }
 
 /* ---- the pass ---- */
@@ -220,14 +271,14 @@ static void paces_apply(struct charges *charges, uint64_t now, struct shape *out
 }
 
 /* What observes is charged only for what really passes, each for itself. */
-static void paces_observe(const struct policy *policy, const struct command_row *row,
-                          struct asking *asking, struct classes *classes, uint64_t now,
-                          struct shape *out)
+static void paces_observe(const struct policy *policy, const struct question *question,
+                          uint64_t now, struct shape *out)
 {
-    for (size_t i = 0; i < row->shape_count; i++) {
-        const struct rule *rule = row->shapes[i].rule;
+    const struct rule *rule;
+    struct pass pass = pass_begin(policy, question);
+    while ((rule = next_rule(&pass))) {
         uint16_t index = (uint16_t)(rule - policy->rules);
-        if (!only_observes(policy, rule) || !entry_matches(&row->shapes[i], asking, classes))
+        if (!only_observes(policy, rule))
             continue;
         if (rule->action == ACTION_LOG || rule->action == ACTION_REWRITE) {
             note(out->observed, &out->observed_count, index);
@@ -235,7 +286,7 @@ static void paces_observe(const struct policy *policy, const struct command_row 
         }
         struct charges charges;
         charges_init(&charges);
-        charge_rule(rule, index, asking->question, &charges);
+        charge_rule(rule, index, question, &charges);
         bool conforms = buckets_charge(charges.items, charges.count, now);
         for (size_t at = 0; at < charges.count; at++)
             if (!conforms || charges.items[at].wait > 0)
@@ -264,9 +315,8 @@ static bool shapes_ask(const struct command_row *row, const struct question *que
 void policy_shape(const struct policy *policy, const struct question *question, uint64_t now,
                   struct shape *out)
 {
-    const struct command_row *row = &policy->commands[question->command->id];
-    struct asking asking = {.question = question, .row = row, .special = row->special};
-    struct classes classes = {0};
+    const struct rule *rule;
+    struct pass pass = pass_begin(policy, question);
     struct charges charges;
     bool observers = false;
     out->kind = SHAPE_PASS;
@@ -274,30 +324,28 @@ void policy_shape(const struct policy *policy, const struct question *question, 
     out->wait_ms = 0;
     out->rewrites = false;
     out->logged_count = out->observed_count = 0;
-    if (question->asked == ELEMENTS_MAY_ASK && shapes_ask(row, question)) {
+    if (question->asked == ELEMENTS_MAY_ASK && shapes_ask(pass.asking.row, question)) {
         out->kind = SHAPE_ASK;
         return;
     }
     charges_init(&charges);
-    for (size_t i = 0; i < row->shape_count; i++) {
-        const struct rule *rule = row->shapes[i].rule;
+    while ((rule = next_rule(&pass))) {
         uint16_t index = (uint16_t)(rule - policy->rules);
         if (only_observes(policy, rule))
             observers = true;
-        else if (!entry_matches(&row->shapes[i], &asking, &classes))
-            continue;
         else if (rule->action == ACTION_LOG)
             note(out->logged, &out->logged_count, index);
         else if (rule->action == ACTION_REWRITE)
             out->rewrites = true;
-        else if (likely(!rule->pace.shared) || !is_leased(question, index))
+        else if (likely(!rule->pace.shared) ||
+                 !among(question->leased, question->leased_count, index))
             charge_rule(rule, index, question, &charges);
     }
     if (charges.count)
         paces_apply(&charges, now, out);
     charges_free(&charges);
     if (unlikely(observers) && out->kind != SHAPE_THROTTLE)
-        paces_observe(policy, row, &asking, &classes, now, out);
+        paces_observe(policy, question, now, out);
 }
 
 void policy_throttled(const struct policy *policy, const struct shape *shape, struct buf *out)

@@ -157,6 +157,8 @@ void call_question(struct client *client, const struct call *call, int64_t db, s
         .db = db,
         .subject = &client->subject,
         .more_classes = call->more_classes,
+        .called = call->called,
+        .called_count = call->called_count,
         .kind = call->script_judged ? QUESTION_SCRIPT : QUESTION_REQUEST,
         .asked = may_ask(client, call),
         .elements = call->elements,
@@ -171,6 +173,7 @@ enum judged judge_call(struct client *client, struct call *call, int64_t db, str
     bool script = client->worker->snapshot->traits[call->command->id] & TRAIT_SCRIPT;
     call->more_classes = 0;
     call->script_judged = false;
+    call->called_count = 0;
     if (likely(!script && !policy_concerns(client->worker->snapshot->policy, call->command) &&
                !policy_reserved_among(call->request.argv, call->request.argc)))
         return JUDGED_ALLOWED;

@@ -181,6 +181,15 @@ static bool refuse(struct script_run *run, uint32_t line, const char *format, ..
     return false;
 }
 
+/* Limits, delays and logs are for the script as a whole. */
+static bool called_note(struct script_run *run, const struct question *question, uint32_t line)
+{
+    const struct policy *policy = run->client->worker->snapshot->policy;
+    if (policy_note_called(policy, question, run->call->called, &run->call->called_count))
+        return true;
+    return refuse(run, line, "more than %d rules limit what it calls", CALLED_MAX);
+}
+
 static bool view_judge(struct script_run *run, const struct command *command,
                        const struct script_call *call, struct view *view, struct buf *out)
 {
@@ -217,7 +226,9 @@ static bool view_judge(struct script_run *run, const struct command *command,
         .key_count = view->key_count,
         .keys_unknown = view->keys_unknown,
     };
-    return judge_question(client, &inner, &question, out) == JUDGED_ALLOWED;
+    if (judge_question(client, &inner, &question, out) != JUDGED_ALLOWED)
+        return false;
+    return inner.exempt || run->loading || called_note(run, &question, call->line);
 }
 
 static uint64_t view_classes(const struct command *command, const struct view *view)
@@ -379,7 +390,8 @@ static void call_compile(const struct snapshot *snapshot, struct script_entry *e
         return;
     }
     known->command = command;
-    known->concerned = policy_concerns(snapshot->policy, command) || names_reserved(call);
+    known->concerned = policy_concerns(snapshot->policy, command) ||
+                       policy_shapes(snapshot->policy, command) || names_reserved(call);
     known->by_arguments = command->maybe != 0 || command->id == COMMAND_SELECT;
     entry->classes |= command->classes;
 }

@@ -104,6 +104,7 @@ static bool entry_judge(struct client *client, struct call *call, struct script_
     const struct snapshot *snapshot = client->worker->snapshot;
     const struct str *argv = call->request.argv;
     struct script_run run = {.client = client,
+                             .call = call,
                              .db = question->db,
                              .pressure = question->pressure,
                              .loading = loading};

@@ -73,6 +73,7 @@ enum { SCRIPT_DBS_MAX = 8 };
 /* What a script is run with. */
 struct script_run {
     struct client *client;
+    struct call *call; /* the EVAL or FCALL */
     int64_t db;
     const struct str *keys, *args;
     size_t key_count, arg_count;

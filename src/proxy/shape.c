@@ -175,7 +175,7 @@ enum step shape_run(struct client *client, struct call *call)
     const struct policy *policy = worker->snapshot->policy;
     struct question question;
     struct shape shape = {.rewrites = true};
-    if (likely(call->exempt || !policy_shapes(policy, call->command)))
+    if (likely(call->exempt || (!policy_shapes(policy, call->command) && !call->called_count)))
         return NEXT;
     call_keys(worker, call);
     shape_question(client, call, &question);

@@ -288,3 +288,16 @@ def test_what_deletes_all_keys_costs_a_whole_bucket(limited, store):
     throttled(client.call("FLUSHDB"), "deletes")
     throttled(client.call("DEL k"), "deletes")
     assert store.call("DBSIZE") == 1
+
+
+def test_a_script_meets_the_limits_of_its_calls_once(limited, store):
+    connect = limited(limit(keys="a:*", burst=2) + limit("watched", commands="get", mode="observe"))
+    client = connect()
+    twice = "redis.call('SET', KEYS[1], 1); return redis.call('SET', ARGV[1], redis.call('GET', KEYS[1]))"
+    assert client.call("EVAL", twice, 1, "b", "c") == b"OK"  # other keys
+    assert client.call("EVAL", twice, 1, "b", "a:1") == b"OK"
+    client.ok("SET a:2 v")
+    throttled(client.call("EVAL", twice, 1, "a:3", "a:4"))
+    assert client.call("EVAL", "return redis.call('GET', KEYS[1])", 1, "a:1") == b"1"
+    assert store.call("KEYS a:3") == [] and store.call("DBSIZE") == 4
+    connect.gate.wait_log("observe: rule 'watched' would limit 'eval'")
