@@ -111,6 +111,7 @@ struct command {
     uint32_t flags;
     uint64_t classes; /* always holds */
     uint64_t maybe;   /* classes its arguments decide on: command_classes() tells */
+    size_t plain;     /* with no more arguments than these it is of none of `maybe` */
     const struct key_spec *specs;
     uint8_t spec_count;
     uint8_t request_policy, response_policy;

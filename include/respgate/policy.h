@@ -57,6 +57,7 @@ struct question {
     bool keys_unknown; /* there are keys no specification can tell: meets every deny, no allow */
     int64_t db;
     const struct subject *subject;
+    const uint64_t *who; /* policy_who() of subject and db; NULL: each rule's clauses are tested */
     /* The declared prefix of a key, for buckets by prefix; empty: none. NULL: nothing is declared.
      */
     struct str (*prefix_of)(const void *scheme, struct str key);
@@ -122,10 +123,17 @@ struct policy;
 struct policy *policy_compile(const struct config *config, const struct command_table *commands,
                               struct problems *problems);
 void policy_free(struct policy *policy);
-/* Whether any rule or built-in judgement could apply to this command at all. False lets the
- * caller skip key extraction and the judgement, unless policy_reserved_among() its arguments:
- *     if (policy_concerns(p, cmd) || policy_reserved_among(argv, argc)) judge */
-bool policy_concerns(const struct policy *policy, const struct command *command);
+/* The rules whose clauses about who asks and where (users, from, db) hold for a subject: bits in so
+ * many words. Good until the subject, its db or the policy is another. */
+size_t policy_who_words(const struct policy *policy);
+void policy_who(const struct policy *policy, const struct subject *subject, int64_t db,
+                uint64_t *who);
+/* Whether a rule or built-in judgement could decide on this command with so many arguments of this
+ * client (NULL: of any). False lets the caller skip key extraction and the judgement, unless
+ * policy_reserved_among() its arguments:
+ *     if (policy_concerns(p, cmd, argc, who) || policy_reserved_among(argv, argc)) judge */
+bool policy_concerns(const struct policy *policy, const struct command *command, size_t argc,
+                     const uint64_t *who);
 /* First match decides, in file order. Fills *out wholly. The command must be of the table the
  * policy was compiled against: one behind its end is denied as POLICY_LEARNED. */
 void policy_judge(const struct policy *policy, const struct question *question,
@@ -163,8 +171,9 @@ struct rewritten {
     size_t argc;
     uint16_t rule; /* the last that changed it */
 };
-/* Whether a limit, delay, log or rewrite could apply to this command at all. */
-bool policy_shapes(const struct policy *policy, const struct command *command);
+/* Whether a limit, delay, log or rewrite could apply to this command of this client. */
+bool policy_shapes(const struct policy *policy, const struct command *command, size_t argc,
+                   const uint64_t *who);
 /* A call of a script: adds the rules of pass 2 that hold for it to `called`, for the question of
  * the script as a whole. False: there is no room for all. */
 enum { CALLED_MAX = 16 };

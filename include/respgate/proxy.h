@@ -242,8 +242,11 @@ struct client {
     struct list wait_entry;    /* of a pool's waiters */
     struct list restore_entry; /* of a pool's restores */
     uint64_t id;
-    struct subject subject; /* subject.user points to user_name */
-    char *user_name;        /* as logged in; NULL: not */
+    struct subject subject;         /* subject.user points to user_name */
+    uint64_t *rules, rules_room[2]; /* those that can hold for it (policy_who); room for 64 */
+    int64_t rules_db;               /* in this db, */
+    uint64_t rules_generation;      /* of this snapshot; 0: to be worked out */
+    char *user_name;                /* as logged in; NULL: not */
     struct identity *identity;
     bool user_admin, no_evict, is_tls, handshaking;
     struct address door; /* counted under this address */

@@ -311,13 +311,17 @@ static uint64_t unread_script(const struct command *command, const struct str *a
 
 typedef uint64_t class_function(const struct command *command, const struct str *argv, size_t argc);
 
-#define DECIDES(command, function, classes) [COMMAND_##command] = {function, classes}
+/* WITH_OPTIONS: options behind the mandatory arguments decide, so without them none holds. */
+#define DECIDES(command, function, classes) [COMMAND_##command] = {function, classes, false}
 #define DELETES(command, function)          DECIDES(command, function, CLASS_OF(DELETE))
-#define SCRIPT(command)                     DECIDES(command, unread_script, (1ull << CLASS_COUNT) - 1)
-#define IS_HEAVY(command, function)         DECIDES(command, function, CLASS_OF(MEMORY_HEAVY))
+#define DELETES_WITH_OPTIONS(command, function)                                                    \
+    [COMMAND_##command] = {function, CLASS_OF(DELETE), true}
+#define SCRIPT(command)             DECIDES(command, unread_script, (1ull << CLASS_COUNT) - 1)
+#define IS_HEAVY(command, function) DECIDES(command, function, CLASS_OF(MEMORY_HEAVY))
 static const struct {
     class_function *function;
     uint64_t maybe;
+    bool by_options;
 } deciders[COMMAND_BUILTIN_COUNT] = {
     DECIDES(CONFIG_GET, config_get, CLASS_OF(SNOOP) | CLASS_OF(INSPECT)),
     DECIDES(ACL_LOG, acl_log, CLASS_OF(DESTRUCTIVE)),
@@ -343,8 +347,8 @@ static const struct {
     DELETES(PEXPIRE, expire),
     DELETES(EXPIREAT, expireat),
     DELETES(PEXPIREAT, pexpireat),
-    DELETES(SET, set_expiry),
-    DELETES(GETEX, set_expiry),
+    DELETES_WITH_OPTIONS(SET, set_expiry),
+    DELETES_WITH_OPTIONS(GETEX, set_expiry),
     DELETES(COPY, replace),
     DELETES(RESTORE, replace),
     DELETES(RESTORE_ASKING, replace),
@@ -352,7 +356,7 @@ static const struct {
     DELETES(GEORADIUSBYMEMBER, georadius),
     DELETES(LTRIM, ltrim),
     DELETES(XTRIM, xtrim),
-    DELETES(XADD, xtrim),
+    DELETES_WITH_OPTIONS(XADD, xtrim),
     DELETES(SPOP, spop),
     DELETES(LPOP, pop),
     DELETES(RPOP, pop),
@@ -370,6 +374,11 @@ static const struct {
 uint64_t arguments_maybe(size_t id)
 {
     return deciders[id].maybe;
+}
+
+bool arguments_by_options(size_t id)
+{
+    return deciders[id].by_options;
 }
 
 uint64_t command_classes(const struct command *command, const struct str *argv, size_t argc)

@@ -206,6 +206,8 @@ static uint64_t flag_classes(const struct command *command, uint64_t known)
 void classes_assign(struct command *command)
 {
     command->maybe = arguments_maybe(command->id);
+    if (arguments_by_options(command->id))
+        command->plain = (size_t)(command->arity < 0 ? -command->arity : command->arity);
     uint64_t listed = listed_classes(command->id);
     command->classes |= listed | flag_classes(command, listed | command->maybe);
 }

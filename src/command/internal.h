@@ -48,6 +48,7 @@ void table_insert_builtin(struct command_table *table);
 void classes_assign(struct command *command);
 void classes_assign_learned(struct command *command);
 /* What the arguments of a built-in command may decide on. */
+bool arguments_by_options(size_t id); /* these classes come with options only */
 uint64_t arguments_maybe(size_t id);
 
 /* ---- rows of a COMMAND reply (row.c) ---- */

@@ -204,14 +204,14 @@ static bool min_bytes_test(const void *data, struct asking *asking)
 
 const struct clause_type clause_types[CLAUSE_COUNT] = {
     [CLAUSE_COMMANDS] = {"commands", FIELD(LIST, commands), NULL, NULL, NULL},
+    [CLAUSE_USERS] = {"users", FIELD(LIST, users), users_compile, users_test, NULL},
+    [CLAUSE_FROM] = {"from", FIELD(LIST, from), from_compile, from_test, NULL},
     [CLAUSE_WHEN] = {"when", FIELD(LEVEL, when), when_compile, when_test, NULL},
     [CLAUSE_MIN_ARGS] = {"min-args", FIELD(NUMBER, min_args), min_args_compile, min_args_test,
                          NULL},
     [CLAUSE_MIN_KEYS] = {"min-keys", FIELD(NUMBER, min_keys), min_keys_compile, min_keys_test,
                          NULL},
     [CLAUSE_DB] = {"db", FIELD(LIST, db), db_compile, db_test, NULL},
-    [CLAUSE_USERS] = {"users", FIELD(LIST, users), users_compile, users_test, NULL},
-    [CLAUSE_FROM] = {"from", FIELD(LIST, from), from_compile, from_test, NULL},
     [CLAUSE_MIN_BYTES] = {"min-bytes", FIELD(NUMBER, min_bytes), min_bytes_compile, min_bytes_test,
                           NULL},
     [CLAUSE_WITHOUT_TTL] = {"without-ttl", FIELD(YES, without_ttl), NULL, without_ttl_test,

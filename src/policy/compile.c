@@ -87,6 +87,7 @@ static void clause_add(struct compiler *compiler, struct draft *draft, enum clau
         return;
     const void *data = type->compile ? type->compile(compiler, draft->source) : NULL;
     rule->clauses[rule->clause_count++] = (struct clause){type->test, data};
+    rule->who_count += id == CLAUSE_USERS || id == CLAUSE_FROM;
     if (id == CLAUSE_KEYS)
         rule->keys = data;
     rule->asks |= id == CLAUSE_UNBOUNDED && draft->source->min_elements > 0;
@@ -212,9 +213,11 @@ static const struct entry *entries_compile(struct compiler *compiler, const stru
     return entries;
 }
 
-static void row_compile(struct compiler *compiler, const struct draft *drafts, size_t count,
-                        const struct command *command, struct command_row *row)
+static void row_compile(struct compiler *compiler, const struct policy *policy,
+                        const struct draft *drafts, const struct command *command,
+                        struct command_row *row)
 {
+    size_t count = policy->rule_count;
     row->gated = command_gated(command, compiler->config->proxy.learned);
     row->special = (uint8_t)special_of(command->name);
     row->expiry = expiry_of(command->name);
@@ -223,8 +226,11 @@ static void row_compile(struct compiler *compiler, const struct draft *drafts, s
                                    &row->entry_count);
     row->shapes =
         entries_compile(compiler, drafts, count, command, TURN_PACE, TURN_COUNT, &row->shape_count);
-    row->concerned =
-        row->entry_count + row->shape_count > 0 || row->gated || row->special == SPECIAL_PUBLISH;
+    row->deciders = who_mask(compiler, policy, row->entries, row->entry_count, false);
+    row->shapers = who_mask(compiler, policy, row->shapes, row->shape_count, false);
+    row->plain_deciders = who_mask(compiler, policy, row->entries, row->entry_count, true);
+    row->plain_shapers = who_mask(compiler, policy, row->shapes, row->shape_count, true);
+    row->always = row->gated || row->special == SPECIAL_PUBLISH;
 }
 
 static void index_compile(struct compiler *compiler, struct policy *policy,
@@ -233,8 +239,7 @@ static void index_compile(struct compiler *compiler, struct policy *policy,
     size_t count = command_count(compiler->commands);
     struct command_row *rows = arena_alloc(compiler->arena, count * sizeof(*rows));
     for (size_t id = 0; id < count; id++)
-        row_compile(compiler, drafts, policy->rule_count, command_by_id(compiler->commands, id),
-                    &rows[id]);
+        row_compile(compiler, policy, drafts, command_by_id(compiler->commands, id), &rows[id]);
     policy->commands = rows;
     policy->command_count = count;
 }

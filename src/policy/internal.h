@@ -18,15 +18,16 @@
 
 #include "bucket.h"
 
-/* Cheap tests first: a rule stops at the first clause that does not hold. */
+/* Those about who asks come first: they are tested once for a client (who.c). Then cheap ones: a
+ * rule stops at the first clause that does not hold. */
 enum clause_id {
     CLAUSE_COMMANDS,
+    CLAUSE_USERS,
+    CLAUSE_FROM,
     CLAUSE_WHEN,
     CLAUSE_MIN_ARGS,
     CLAUSE_MIN_KEYS,
     CLAUSE_DB,
-    CLAUSE_USERS,
-    CLAUSE_FROM,
     CLAUSE_MIN_BYTES,
     CLAUSE_WITHOUT_TTL,
     CLAUSE_MAX_TTL,
@@ -59,6 +60,7 @@ enum special {
 struct asking {
     const struct question *question;
     const struct command_row *row;
+    const uint64_t *who; /* rules that can hold; NULL: not known */
     enum special special;
     bool every;
     bool ask;   /* a clause holds or not by what the node has to be asked first */
@@ -140,7 +142,7 @@ enum detail {
 extern const char *const action_details[DETAIL_COUNT];
 
 struct rule {
-    uint8_t clause_count;
+    uint8_t clause_count, who_count;     /* the first who_count are about who asks */
     struct clause clauses[CLAUSE_COUNT]; /* all must hold */
     enum rule_action action;
     enum rule_mode mode;
@@ -166,11 +168,13 @@ struct entry {
 struct command_row {
     const struct entry *entries, *shapes;
     uint32_t entry_count, shape_count;
+    /* Bits by rule: those of the entries and of the shapes; and of a request without options. */
+    const uint64_t *deciders, *shapers, *plain_deciders, *plain_shapers;
     uint8_t special; /* enum special */
     uint8_t extent, expiry,
-        bound;      /* rows of the tables in extent.c, expiry.c and bound.c; 0: none */
-    bool gated;     /* learned, and not let through unless an allow names it */
-    bool concerned; /* one of the above asks for a judgement */
+        bound;   /* rows of the tables in extent.c, expiry.c and bound.c; 0: none */
+    bool gated;  /* learned, and not let through unless an allow names it */
+    bool always; /* judged whoever asks */
 };
 
 struct policy {
@@ -186,13 +190,16 @@ struct policy {
 
 /* ---- policy.c: one rule ---- */
 
+struct asking asking_of(const struct policy *policy, const struct command_row *row,
+                        const struct question *question);
 /* A request's classes cost a look at its arguments: taken once, and only when an entry asks; by
  * whether the rule refuses. */
 struct classes {
     bool known[2];
     uint64_t bits[2];
 };
-bool entry_matches(const struct entry *entry, struct asking *asking, struct classes *classes);
+bool entry_matches(const struct policy *policy, const struct entry *entry, struct asking *asking,
+                   struct classes *classes);
 
 /* ---- action.c: what each action takes ---- */
 
@@ -240,6 +247,21 @@ uint64_t command_set_condition(const struct command_set *set, const struct comma
 /* Whether all of *inner is surely in *outer, and there is any. */
 bool command_set_covers(const struct command_set *outer, const struct command_set *inner,
                         size_t command_count);
+
+/* ---- who.c: rules and clients ---- */
+
+/* The entries' rules, as bits. plain: only those that hold whatever the options. */
+const uint64_t *who_mask(struct compiler *compiler, const struct policy *policy,
+                         const struct entry *entries, size_t count, bool plain);
+/* policy_who()'s bits for a command of this row; NULL stays NULL. */
+const uint64_t *who_of(const struct policy *policy, const struct command_row *row,
+                       const uint64_t *who);
+/* Whether one of the mask's rules can hold for this client. */
+bool who_meets(const struct policy *policy, const uint64_t *mask, const uint64_t *who);
+static inline bool who_has(const uint64_t *who, size_t rule)
+{
+    return !who || who[rule / 64] >> (rule % 64) & 1;
+}
 
 /* ---- near.c: did you mean ---- */
 
@@ -295,6 +317,7 @@ bool unbounded_possible(const struct command *command);
 /* ---- special.c: what some commands' arguments name ---- */
 
 enum special special_of(const char *command);
+bool special_names_db(enum special special); /* or acts on all */
 /* The next argument at or behind *arg that names a database; false when there is none. */
 bool special_next_db(const struct question *question, enum special special, size_t *arg);
 /* The next argument at or behind *arg that names a channel; *pattern tells that it is a glob. */

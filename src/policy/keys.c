@@ -14,6 +14,9 @@ struct head {
     bool open; /* a prefix: anything may follow */
 };
 struct pattern_list {
+    uint64_t
+        first[256 / 64]; /* bytes a key that matches can begin with: most keys of others do not */
+    bool any_first;      /* or with any, or be empty */
     size_t head_count, glob_count;
     struct head *heads;
     struct str *globs;
@@ -63,9 +66,20 @@ static int head_compare(const void *a, const void *b)
     return order ? order : right->open - left->open;
 }
 
+static void first_add(struct pattern_list *list, struct str begin)
+{
+    unsigned char byte = begin.len ? (unsigned char)begin.ptr[0] : 0;
+    list->any_first |= begin.len == 0;
+    list->first[byte / 64] |= 1ull << (byte % 64);
+}
+
 static void list_finish(struct pattern_list *list)
 {
     size_t kept = 0;
+    for (size_t i = 0; i < list->head_count; i++)
+        first_add(list, list->heads[i].text);
+    for (size_t i = 0; i < list->glob_count; i++)
+        first_add(list, glob_head(list->globs[i]));
     qsort(list->heads, list->head_count, sizeof(list->heads[0]), head_compare);
     for (size_t i = 0; i < list->head_count; i++) {
         const struct head *last = kept ? &list->heads[kept - 1] : NULL;
@@ -122,6 +136,9 @@ const void *keys_compile(struct compiler *compiler, const struct config_rule *ru
 
 static bool list_match(const struct pattern_list *list, struct str key)
 {
+    unsigned char byte = key.len ? (unsigned char)key.ptr[0] : 0;
+    if (!list->any_first && !(key.len && list->first[byte / 64] >> (byte % 64) & 1))
+        return false;
     size_t low = 0, high = list->head_count;
     while (low < high) { /* low: how many heads are not behind the key */
         size_t middle = (low + high) / 2;

@@ -1,10 +1,16 @@
 /* policy.c - the judgement of a request: built-in judgements, then the first rule that holds. */
 #include "internal.h"
 
-bool policy_concerns(const struct policy *policy, const struct command *command)
+bool policy_concerns(const struct policy *policy, const struct command *command, size_t argc,
+                     const uint64_t *who)
 {
-    return unlikely(command->id >= policy->command_count) ||
-           policy->commands[command->id].concerned;
+    if (unlikely(command->id >= policy->command_count))
+        return true;
+    const struct command_row *row = &policy->commands[command->id];
+    if (row->always || !row->entry_count)
+        return row->always;
+    bool plain = argc <= command->plain;
+    return who_meets(policy, plain ? row->plain_deciders : row->deciders, who_of(policy, row, who));
 }
 
 /* ---- one rule ---- */
@@ -38,17 +44,29 @@ static bool entry_holds(const struct entry *entry, const struct question *questi
 
 static bool rule_holds(const struct rule *rule, struct asking *asking)
 {
+    size_t known = asking->who ? rule->who_count : 0; /* entry_matches() has looked */
     asking->every = rule->action == ACTION_ALLOW;
     asking->blind = false;
-    for (size_t i = 0; i < rule->clause_count; i++)
+    for (size_t i = known; i < rule->clause_count; i++)
         if (!rule->clauses[i].test(rule->clauses[i].data, asking))
             return false;
     return true;
 }
 
-bool entry_matches(const struct entry *entry, struct asking *asking, struct classes *classes)
+struct asking asking_of(const struct policy *policy, const struct command_row *row,
+                        const struct question *question)
 {
-    return entry_holds(entry, asking->question, classes) && rule_holds(entry->rule, asking);
+    return (struct asking){.question = question,
+                           .row = row,
+                           .who = who_of(policy, row, question->who),
+                           .special = row->special};
+}
+
+bool entry_matches(const struct policy *policy, const struct entry *entry, struct asking *asking,
+                   struct classes *classes)
+{
+    return who_has(asking->who, (size_t)(entry->rule - policy->rules)) &&
+           entry_holds(entry, asking->question, classes) && rule_holds(entry->rule, asking);
 }
 
 /* ---- verdicts ---- */
@@ -97,7 +115,7 @@ static bool rules_decide(const struct policy *policy, const struct command_row *
         const struct rule *rule = row->entries[i].rule;
         uint16_t index = (uint16_t)(rule - policy->rules);
         if (is_confirmed(asking->question, index) ||
-            !entry_matches(&row->entries[i], asking, &classes))
+            !entry_matches(policy, &row->entries[i], asking, &classes))
             continue;
         if (asking->ask) {
             *out = (struct verdict){.kind = VERDICT_ASK, .rule = index};
@@ -125,7 +143,7 @@ void policy_judge(const struct policy *policy, const struct question *question, 
         return;
     }
     const struct command_row *row = &policy->commands[question->command->id];
-    struct asking asking = {.question = question, .row = row, .special = row->special};
+    struct asking asking = asking_of(policy, row, question);
     uint16_t builtin = builtin_judge(question, row->special);
     if (unlikely(builtin != POLICY_NO_RULE))
         verdict_decide(out, VERDICT_DENY, builtin);

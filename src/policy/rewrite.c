@@ -262,14 +262,14 @@ bool policy_rewrite(const struct policy *policy, const struct question *question
                     struct arena *arena, struct rewritten *out)
 {
     const struct command_row *row = &policy->commands[question->command->id];
-    struct asking asking = {.question = question, .row = row, .special = row->special};
+    struct asking asking = asking_of(policy, row, question);
     struct classes classes = {0};
     struct edit edit = {arena, (struct str *)(uintptr_t)question->argv, question->argc};
     out->rule = POLICY_NO_RULE;
     for (size_t i = 0; i < row->shape_count; i++) {
         const struct rule *rule = row->shapes[i].rule;
         if (rule->action != ACTION_REWRITE || rule->mode == RULE_OBSERVE || policy->observe ||
-            !entry_matches(&row->shapes[i], &asking, &classes) ||
+            !entry_matches(policy, &row->shapes[i], &asking, &classes) ||
             !edit_apply(&edit, &rule->rewrite))
             continue;
         out->rule = (uint16_t)(rule - policy->rules);

@@ -80,7 +80,7 @@ static struct pass pass_begin(const struct policy *policy, const struct question
     const struct command_row *row = &policy->commands[question->command->id];
     return (struct pass){
         .policy = policy,
-        .asking = {.question = question, .row = row, .special = row->special},
+        .asking = asking_of(policy, row, question),
     };
 }
 
@@ -93,7 +93,7 @@ static const struct rule *next_rule(struct pass *pass)
         const struct entry *entry = &row->shapes[pass->at++];
         uint16_t index = (uint16_t)(entry->rule - pass->policy->rules);
         if (!among(question->called, question->called_count, index) &&
-            entry_matches(entry, &pass->asking, &pass->classes))
+            entry_matches(pass->policy, entry, &pass->asking, &pass->classes))
             return entry->rule;
     }
     if (pass->called_at < question->called_count)
@@ -295,19 +295,27 @@ static void paces_observe(const struct policy *policy, const struct question *qu
     }
 }
 
-bool policy_shapes(const struct policy *policy, const struct command *command)
+bool policy_shapes(const struct policy *policy, const struct command *command, size_t argc,
+                   const uint64_t *who)
 {
-    return command->id < policy->command_count && policy->commands[command->id].shape_count > 0;
+    if (unlikely(command->id >= policy->command_count))
+        return false;
+    const struct command_row *row = &policy->commands[command->id];
+    if (!row->shape_count)
+        return false;
+    bool plain = argc <= command->plain;
+    return who_meets(policy, plain ? row->plain_shapers : row->shapers, who_of(policy, row, who));
 }
 
 /* Whether one of the rules goes by what the node has to be asked first. */
-static bool shapes_ask(const struct command_row *row, const struct question *question)
+static bool shapes_ask(const struct policy *policy, const struct command_row *row,
+                       const struct question *question)
 {
-    struct asking asking = {.question = question, .row = row, .special = row->special};
+    struct asking asking = asking_of(policy, row, question);
     struct classes classes = {0};
     for (size_t i = 0; i < row->shape_count; i++)
-        if (row->shapes[i].rule->asks && entry_matches(&row->shapes[i], &asking, &classes) &&
-            asking.ask)
+        if (row->shapes[i].rule->asks &&
+            entry_matches(policy, &row->shapes[i], &asking, &classes) && asking.ask)
             return true;
     return false;
 }
@@ -324,7 +332,7 @@ void policy_shape(const struct policy *policy, const struct question *question, 
     out->wait_ms = 0;
     out->rewrites = false;
     out->logged_count = out->observed_count = 0;
-    if (question->asked == ELEMENTS_MAY_ASK && shapes_ask(pass.asking.row, question)) {
+    if (question->asked == ELEMENTS_MAY_ASK && shapes_ask(policy, pass.asking.row, question)) {
         out->kind = SHAPE_ASK;
         return;
     }

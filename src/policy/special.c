@@ -28,6 +28,12 @@ enum special special_of(const char *command)
     return SPECIAL_NONE;
 }
 
+bool special_names_db(enum special special)
+{
+    return special == SPECIAL_COPY || special == SPECIAL_MOVE || special == SPECIAL_SWAPDB ||
+           special == SPECIAL_SELECT || special == SPECIAL_FLUSHALL;
+}
+
 /* An option with a value, to be looked for from argument `from` on, `step` arguments at a time.
  * `absent` is what a request without it means. */
 struct option {

@@ -47,6 +47,7 @@ void client_set_identity(struct client *client, struct identity *identity, const
     free(client->user_name);
     client->user_name = user ? xstrdup(user) : NULL;
     client->subject.user = client->user_name ? str_of(client->user_name) : (struct str){"", 0};
+    client->rules_generation = 0;
 }
 
 static void user_forget(struct client *client)

@@ -170,6 +170,8 @@ void client_freed(struct conn *conn)
     free(client->name);
     free(client->lib_name);
     free(client->lib_ver);
+    if (client->rules != client->rules_room)
+        free(client->rules);
     free(client);
 }
 

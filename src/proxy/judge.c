@@ -131,6 +131,23 @@ enum judged judge_question(struct client *client, struct call *call,
     return JUDGED_REFUSED;
 }
 
+/* The rules that can hold for this client, as bits. */
+const uint64_t *client_rules(struct client *client, int64_t db)
+{
+    const struct snapshot *snapshot = client->worker->snapshot;
+    if (unlikely(client->rules_generation != snapshot->generation || client->rules_db != db)) {
+        size_t words = policy_who_words(snapshot->policy);
+        if (client->rules != client->rules_room)
+            free(client->rules);
+        client->rules = words > ARRAY_LEN(client->rules_room) ? xcalloc(words, sizeof(uint64_t))
+                                                              : client->rules_room;
+        policy_who(snapshot->policy, &client->subject, db, client->rules);
+        client->rules_db = db;
+        client->rules_generation = snapshot->generation;
+    }
+    return client->rules;
+}
+
 /* Inside MULTI the answer would come with EXEC; to a client that tracks keys it would be a read of
  * its own (CLIENT CACHING). */
 static enum elements_state may_ask(const struct client *client, const struct call *call)
@@ -156,6 +173,7 @@ void call_question(struct client *client, const struct call *call, int64_t db, s
         .keys_unknown = call->keys_unknown,
         .db = db,
         .subject = &client->subject,
+        .who = client_rules(client, db),
         .more_classes = call->more_classes,
         .called = call->called,
         .called_count = call->called_count,
@@ -174,7 +192,9 @@ enum judged judge_call(struct client *client, struct call *call, int64_t db, str
     call->more_classes = 0;
     call->script_judged = false;
     call->called_count = 0;
-    if (likely(!script && !policy_concerns(client->worker->snapshot->policy, call->command) &&
+    if (likely(!script &&
+               !policy_concerns(client->worker->snapshot->policy, call->command, call->request.argc,
+                                client_rules(client, db)) &&
                !policy_reserved_among(call->request.argv, call->request.argc)))
         return JUDGED_ALLOWED;
     call_question(client, call, db, &question);

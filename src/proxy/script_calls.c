@@ -390,8 +390,9 @@ static void call_compile(const struct snapshot *snapshot, struct script_entry *e
         return;
     }
     known->command = command;
-    known->concerned = policy_concerns(snapshot->policy, command) ||
-                       policy_shapes(snapshot->policy, command) || names_reserved(call);
+    known->concerned = policy_concerns(snapshot->policy, command, SIZE_MAX, NULL) ||
+                       policy_shapes(snapshot->policy, command, SIZE_MAX, NULL) ||
+                       names_reserved(call);
     known->by_arguments = command->maybe != 0 || command->id == COMMAND_SELECT;
     entry->classes |= command->classes;
 }

@@ -160,7 +160,8 @@ bool shape_rewrites(struct client *client, const struct call *call, int64_t db)
     const struct policy *policy = client->worker->snapshot->policy;
     struct question question;
     struct rewritten rewritten;
-    if (call->exempt || !policy_shapes(policy, call->command))
+    if (call->exempt ||
+        !policy_shapes(policy, call->command, call->request.argc, client_rules(client, db)))
         return false;
     struct arena *arena = arena_new();
     call_question(client, call, db, &question);
@@ -175,7 +176,9 @@ enum step shape_run(struct client *client, struct call *call)
     const struct policy *policy = worker->snapshot->policy;
     struct question question;
     struct shape shape = {.rewrites = true};
-    if (likely(call->exempt || (!policy_shapes(policy, call->command) && !call->called_count)))
+    if (likely(call->exempt || (!policy_shapes(policy, call->command, call->request.argc,
+                                               client_rules(client, call->db)) &&
+                                !call->called_count)))
         return NEXT;
     call_keys(worker, call);
     shape_question(client, call, &question);

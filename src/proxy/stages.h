@@ -42,6 +42,7 @@ bool functions_stale(const struct client *client, uint64_t clock);
 void functions_tick(struct worker *worker, struct link *control);
 void script_kill_tick(struct worker *worker, uint64_t now);
 
+const uint64_t *client_rules(struct client *client, int64_t db);
 size_t call_keys(struct worker *worker, struct call *call);
 bool limits_has_names(const char *command);
 enum step limits_check(struct client *client, struct call *call);

@@ -90,7 +90,8 @@ static void option_set(struct setup *setup, struct config_rule *rule, struct str
                                                          : PRESSURE_NORMAL;
     } else if (str_equal(key, STR("action"))) {
         rule->has_action = true;
-        rule->action = (enum rule_action)word_index(value, "deny allow limit delay log rewrite confirm");
+        rule->action =
+            (enum rule_action)word_index(value, "deny allow limit delay log rewrite confirm");
     } else if (str_equal(key, STR("mode"))) {
         rule->mode = str_equal(value, STR("observe")) ? RULE_OBSERVE
                      : str_equal(value, STR("off"))   ? RULE_OFF
@@ -191,7 +192,7 @@ static void asked_judge(struct asked *asked, const struct setup *setup, const ch
     asked_parse(asked, setup, request);
     const struct question *question = &asked->question;
     asked->verdict = (struct verdict){.rule = POLICY_NO_RULE};
-    if (policy_concerns(setup->policy, question->command) ||
+    if (policy_concerns(setup->policy, question->command, question->argc, NULL) ||
         policy_reserved_among(question->argv, question->argc))
         policy_judge(setup->policy, question, &asked->verdict);
 }

@@ -81,7 +81,7 @@ static void test_all_names(void **state)
                    arena_printf(s.arena, "commands = %s; action = deny",
                                 command_by_id(s.table, id)->name));
         setup_compile(&s);
-        assert_true(policy_concerns(s.policy, command_by_id(s.table, id)));
+        assert_true(policy_concerns(s.policy, command_by_id(s.table, id), SIZE_MAX, NULL));
     }
     for (int bit = 0; bit < CLASS_COUNT; bit++) {
         s.config.rule_count = 0;

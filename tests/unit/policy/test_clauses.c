@@ -308,11 +308,12 @@ static void test_pressure(void **state)
 static void test_narrow(void **state)
 {
     rule_is("channels = a; action = deny");
-    assert_false(policy_concerns(s.policy, command_by_name(s.table, STR("get"))));
-    assert_true(policy_concerns(s.policy, command_by_name(s.table, STR("subscribe"))));
+    assert_false(policy_concerns(s.policy, command_by_name(s.table, STR("get")), SIZE_MAX, NULL));
+    assert_true(
+        policy_concerns(s.policy, command_by_name(s.table, STR("subscribe")), SIZE_MAX, NULL));
     rule_is("unbounded = yes; action = deny");
-    assert_false(policy_concerns(s.policy, command_by_name(s.table, STR("set"))));
-    assert_true(policy_concerns(s.policy, command_by_name(s.table, STR("lrange"))));
+    assert_false(policy_concerns(s.policy, command_by_name(s.table, STR("set")), SIZE_MAX, NULL));
+    assert_true(policy_concerns(s.policy, command_by_name(s.table, STR("lrange")), SIZE_MAX, NULL));
 }
 
 static void test_never(void **state)

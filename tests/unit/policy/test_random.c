@@ -390,15 +390,19 @@ static void compare(const struct setup *setup, const char *request)
 {
     struct asked asked;
     struct verdict expected, got;
+    uint64_t who[2]; /* policies here have fewer than 64 rules */
     asked_parse(&asked, setup, request);
     ref_judge(setup, &asked.question, &expected);
+    assert_true(policy_who_words(setup->policy) <= ARRAY_LEN(who));
+    policy_who(setup->policy, asked.question.subject, asked.question.db, who);
+    asked.question.who = pick(2) ? who : NULL;
     policy_judge(setup->policy, &asked.question, &got);
     bool same = expected.kind == got.kind && expected.rule == got.rule &&
                 expected.observed_count == got.observed_count;
     for (size_t i = 0; same && i < got.observed_count; i++)
         same = expected.observed[i] == got.observed[i];
     /* What the caller may skip must have had no effect. */
-    if (!policy_concerns(setup->policy, asked.question.command) &&
+    if (!policy_concerns(setup->policy, asked.question.command, asked.question.argc, who) &&
         !policy_reserved_among(asked.question.argv, asked.question.argc))
         same &= got.rule == POLICY_NO_RULE && got.observed_count == 0;
     if (same)

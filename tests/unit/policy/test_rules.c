@@ -29,8 +29,8 @@ static void test_no_rules(void **state)
     setup_compile(&s);
     expect("flushall", "-");
     assert_int_equal(policy_rule_count(s.policy), 0);
-    assert_false(policy_concerns(s.policy, command_by_name(NULL, STR("get"))));
-    assert_true(policy_concerns(s.policy, command_by_name(NULL, STR("publish"))));
+    assert_false(policy_concerns(s.policy, command_by_name(NULL, STR("get")), SIZE_MAX, NULL));
+    assert_true(policy_concerns(s.policy, command_by_name(NULL, STR("publish")), SIZE_MAX, NULL));
 }
 
 static void test_command_names(void **state)
@@ -452,7 +452,7 @@ static void test_command_of_another_table(void **state)
     struct asked asked;
     asked_parse(&asked, &s, "ping");
     asked.question.command = &stranger;
-    assert_true(policy_concerns(s.policy, &stranger));
+    assert_true(policy_concerns(s.policy, &stranger, SIZE_MAX, NULL));
     policy_judge(s.policy, &asked.question, &asked.verdict);
     assert_int_equal(asked.verdict.kind, VERDICT_DENY);
 }
