@@ -355,7 +355,7 @@ enum step {
 
 /* ---- worker and proxy (worker.c, proxy.c) ---- */
 
-enum { PARSER_POOL = 32, WORKERS_MAX = 64, REQ_POOL = 4096 };
+enum { PARSER_POOL = 32, WORKERS_MAX = 64, REQ_POOL = 4096, DIAL_CELLS = 64 };
 
 struct worker {
     struct loop loop; /* first: a loop is cast back to its worker */
@@ -463,7 +463,7 @@ struct proxy {
     struct tally *shared_members[2], *shared_hubs[2];
     struct health *healths;                        /* by node; grows at its head, atomic */
     struct tally *pinned_addresses, *pinned_users; /* pinned links in use */
-    uint64_t dial_next;                            /* GCRA of dial-rate, atomic, ns */
+    uint64_t dial_next[DIAL_CELLS];                /* GCRA of dial-rate by node, atomic, ns */
     uint64_t cluster_doubt; /* atomic, loop ms: until then nodes are asked for the map often */
     int64_t handshakes;     /* atomic: TLS handshakes under way in all workers */
     int64_t pinned;         /* atomic: pinned links in use, of all workers */
@@ -506,7 +506,7 @@ void proxy_adopt(struct proxy *proxy, struct snapshot *snapshot); /* takes it ov
 bool must_check proxy_switch_rule(struct proxy *proxy, const char *who, struct str name,
                                   enum rule_mode mode, uint64_t ms); /* switches.c */
 void proxy_switches_tick(struct proxy *proxy);
-bool proxy_dial_allowed(struct proxy *proxy, double rate);
+bool proxy_dial_allowed(struct proxy *proxy, unsigned cell, double rate);
 /* Collects what there is to tell from all workers. done is called once, on the main loop, and
  * frees the report with report_free(). Call it on the main thread. (report.c) */
 void proxy_report(struct proxy *proxy, void (*done)(struct report *report, void *context),

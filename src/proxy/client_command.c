@@ -205,6 +205,8 @@ static enum step client_tracking(struct client *client, struct call *call)
     const struct str *argv = call->request.argv;
     if (!on_off(argv[2], &on))
         return answer(client, "-ERR syntax error\r\n");
+    if (on && client->worker->clustered) /* invalidations would come from one node of many */
+        return answer(client, "-ERR respgate: CLIENT TRACKING is not possible with a cluster\r\n");
     if (on && !tracking_redirect(client, call))
         return ANSWERED;
     call->kind = REQ_TRACKING;

@@ -41,12 +41,15 @@ struct pool *cluster_pool(struct worker *worker, struct link_class *class, int s
     return owner == NO_OWNER ? NULL : pool_at(worker->by_index[owner], class);
 }
 
+struct node *cluster_node_of_slot(struct worker *worker, int slot)
+{
+    uint16_t owner = worker->map && slot >= 0 ? worker->map->owner[slot] : NO_OWNER;
+    return owner == NO_OWNER ? worker->node : worker->by_index[owner];
+}
+
 struct node *cluster_node_of_key(struct worker *worker, struct str key)
 {
-    if (!worker->clustered || !worker->map)
-        return worker->node;
-    uint16_t owner = worker->map->owner[key_slot(key)];
-    return owner == NO_OWNER ? worker->node : worker->by_index[owner];
+    return worker->map ? cluster_node_of_slot(worker, (int)key_slot(key)) : worker->node;
 }
 
 /* ---- nodes of the map ---- */
@@ -110,6 +113,7 @@ static struct node *node_of(struct worker *worker, const struct cluster_node *at
         node_move(node, at);
     }
     memcpy(node->id, at->id, sizeof(node->id));
+    node->dial_cell = (unsigned)strtoul(node->id + NODE_ID_LEN - 7, NULL, 16);
     snprintf(node->name, sizeof(node->name), "%.8s", at->id);
     node->health = health_of(worker->proxy, node->name);
     return node;
@@ -411,6 +415,10 @@ enum step place_cluster(struct client *client, struct call *call, struct pool **
     if (unlikely(!*pool))
         return reply_unserved(client);
     if (unlikely(client->pinned && client->pinned->pool->node != (*pool)->node)) {
+        if (!client->pins && !client->queue.head) { /* got before it was known where to */
+            pool_unpin(client);
+            return NEXT;
+        }
         if (away_from_pin(client, call, *pool)) {
             call->unpinned = true;
         } else if (call->pin && call->slot >= 0) {

@@ -146,13 +146,20 @@ static void lease_answered(struct req *req, struct link *link, struct str reply)
     waiters_resume(worker);
 }
 
+/* All shared buckets have one hash tag, so one node of a cluster has them. */
+static struct node *lease_node(struct worker *worker)
+{
+    return cluster_node_of_key(worker, STR(POLICY_RESERVED));
+}
+
 static struct link *control_link(struct worker *worker)
 {
-    struct pool *pool = pool_get(worker->node, worker->identity_control, 2, 0, 0);
+    struct node *node = lease_node(worker);
+    struct pool *pool = pool_get(node, worker->identity_control, 2, 0, 0);
     pool->unused = loop_now(&worker->loop);
     pool_want_shared(pool);
     bool ready = pool->shared && pool->shared->state == LINK_READY && !pool->noauth;
-    return ready && !worker->node->breaker_open ? pool->shared : NULL;
+    return ready && !node->breaker_open ? pool->shared : NULL;
 }
 
 static uint64_t share_of(const struct worker *worker, const struct shared_cost *cost)
@@ -204,9 +211,9 @@ static enum lease_answer wait_for_share(struct client *client, struct call *call
 }
 
 /* A link that is only just being made is worth a moment. */
-static bool link_may_come(const struct worker *worker, const struct call *call, uint64_t now)
+static bool link_may_come(struct worker *worker, const struct call *call, uint64_t now)
 {
-    const struct node *node = worker->node;
+    const struct node *node = lease_node(worker);
     return node->failures == 0 && !node->breaker_open &&
            (!call->lease_since || now < call->lease_since + ANSWER_MS);
 }

@@ -132,12 +132,13 @@ struct node {
     uint64_t view_next;
     bool in_round; /* asked in this round of confirming, and not answered yet */
     bool had_round;
-    bool view_failed;  /* said so in the log */
-    char name[16];     /* "redis", or the beginning of its id: what clients may see */
-    uint32_t failures; /* dials failed in a row: backoff */
-    uint64_t retry_at; /* loop ms before which nothing is dialled */
-    uint64_t timeouts; /* in a row */
-    bool breaker_open; /* requests are refused at once until it answers */
+    bool view_failed;   /* said so in the log */
+    char name[16];      /* "redis", or the beginning of its id: what clients may see */
+    unsigned dial_cell; /* whose dial-rate it counts under */
+    uint32_t failures;  /* dials failed in a row: backoff */
+    uint64_t retry_at;  /* loop ms before which nothing is dialled */
+    uint64_t timeouts;  /* in a row */
+    bool breaker_open;  /* requests are refused at once until it answers */
     uint64_t probe_at;
     size_t parked_bytes;
     uint32_t ready_links;
@@ -295,6 +296,7 @@ link_who(const struct link *link); /* "link=3 node=redis": static, until the nex
 
 /* cluster.c: the map as a worker uses it. */
 /* Where a key lives; the worker's own node when nobody owns its slot, or it is no cluster. */
+struct node *cluster_node_of_slot(struct worker *worker, int slot);
 struct node *cluster_node_of_key(struct worker *worker, struct str key);
 void cluster_adopt(struct worker *worker, struct slot_map *map); /* takes the reference over */
 void cluster_tick(struct worker *worker);

@@ -140,7 +140,7 @@ bool may_dial(struct pool *pool, enum link_role role)
         role == LINK_SHARED ? config->backend.max_links : config->backend.max_pinned_links;
     if (__atomic_load_n(&proxy->links[role], __ATOMIC_RELAXED) >= (int64_t)limit)
         return false;
-    return proxy_dial_allowed(proxy, config->backend.dial_rate);
+    return proxy_dial_allowed(proxy, node->dial_cell, config->backend.dial_rate);
 }
 
 void pool_want_shared(struct pool *pool)

@@ -244,6 +244,8 @@ struct health *pressure_health(const struct client *client, const struct call *c
     struct worker *worker = client->worker;
     if (likely(!worker->clustered) || !call->key_count)
         return worker->node->health;
+    if (likely(call->slot >= 0))
+        return cluster_node_of_slot(worker, call->slot)->health;
     return cluster_node_of_key(worker, call->request.argv[call->keys[0].arg])->health;
 }
 
@@ -253,7 +255,7 @@ static bool nodes_admit(struct client *client, struct call *call, struct buf *ou
     enum { NODES_MAX = 16 };
     const struct health *seen[NODES_MAX];
     size_t count = 0;
-    if (likely(!client->worker->clustered) || call->key_count < 2)
+    if (likely(!client->worker->clustered) || call->slot != SLOT_MANY)
         return node_admits(client, pressure_health(client, call), call, out);
     for (size_t i = 0; i < call->key_count && count < NODES_MAX; i++) {
         struct str key = call->request.argv[call->keys[i].arg];

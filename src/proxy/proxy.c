@@ -11,22 +11,24 @@ enum { DIAL_BURST = 10, FILES_RESERVED = 64 };
 
 /* ---- dial-rate ---- */
 
-/* GCRA (ITU-T I.371): one number tells when the next dial conforms; shared by all workers. */
-bool proxy_dial_allowed(struct proxy *proxy, double rate)
+/* GCRA (ITU-T I.371): one number tells when the next dial conforms; shared by all workers, one for
+ * each node (as far as cells suffice): a dead node's dials do not hold up those to its successor.
+ */
+bool proxy_dial_allowed(struct proxy *proxy, unsigned cell, double rate)
 {
     if (rate <= 0)
         return true;
     uint64_t now = clock_ns(), interval = (uint64_t)(1e9 / rate);
     double burst = rate > DIAL_BURST ? rate : DIAL_BURST;
     uint64_t slack = (uint64_t)(burst * (double)interval);
-    uint64_t next = __atomic_load_n(&proxy->dial_next, __ATOMIC_RELAXED), after;
+    uint64_t next = __atomic_load_n(&proxy->dial_next[cell % DIAL_CELLS], __ATOMIC_RELAXED), after;
     do {
         uint64_t from = next > now ? next : now;
         if (from + interval > now + slack)
             return false;
         after = from + interval;
-    } while (!__atomic_compare_exchange_n(&proxy->dial_next, &next, after, false, __ATOMIC_RELAXED,
-                                          __ATOMIC_RELAXED));
+    } while (!__atomic_compare_exchange_n(&proxy->dial_next[cell % DIAL_CELLS], &next, after, false,
+                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED));
     return true;
 }
 

@@ -243,7 +243,7 @@ static struct pool *pool_of(struct worker *worker, struct req *req)
     struct link_class *class = req->client ? req->client->pool->class : gather_class(req->gather);
     if (redirect->to)
         return pool_at(redirect->to, class);
-    return cluster_pool(worker, class, req->slot);
+    return worker->map || req->slot < 0 ? cluster_pool(worker, class, req->slot) : NULL;
 }
 
 static bool pinned_send(struct client *client, struct pool *pool, struct req *req)
