@@ -27,13 +27,21 @@ def client(gate):
         yield client
 
 
+def cut(tap, gate):
+    """Cuts all connections. What comes next finds the pinned link dead, not just dying: a command
+    that is on its way then may have run, and is answered so."""
+    since = gate.process.log_size()
+    tap.cut()
+    gate.wait_log(r" pinned owned\] ", since)
+
+
 def recovered(client):
     wait_until(lambda: client.call("PING") == b"PONG", "the client to work again")
 
 
-def test_multi(client, tap, redis):
+def test_multi(client, gate, tap, redis):
     assert client.pipeline("MULTI", "SET k v") == [b"OK", b"QUEUED"]
-    tap.cut()
+    cut(tap, gate)
     reply = client.call("EXEC")
     assert reply.code == "EXECABORT", reply
     recovered(client)
@@ -41,29 +49,29 @@ def test_multi(client, tap, redis):
     assert client.pipeline("MULTI", "SET k v", "EXEC")[-1] == [b"OK"]
 
 
-def test_multi_between_commands(client, tap, redis):
+def test_multi_between_commands(client, gate, tap, redis):
     client.pipeline("MULTI", "SET k v")
-    tap.cut()
+    cut(tap, gate)
     client.call("SET other v")
     assert client.call("EXEC").code == "EXECABORT"
     recovered(client)
     assert redis.call("EXISTS k other") == 0
 
 
-def test_multi_and_discard(client, tap):
+def test_multi_and_discard(client, gate, tap):
     client.pipeline("MULTI", "SET k v")
-    tap.cut()
+    cut(tap, gate)
     assert client.call("DISCARD") == b"OK"
     recovered(client)
 
 
-def test_while_exec_runs(client, tap, redis):
+def test_while_exec_runs(client, gate, tap, redis):
     """Nobody knows whether it ran, and nobody says it did not."""
     assert client.pipeline("MULTI", "GET n", "EXEC")[-1] == [None]
     tap.holding = True
     client.send(encode("MULTI") + encode("INCR", "n") + encode("EXEC"))
     wait_until(lambda: tap.all_sent().count(encode("MULTI")) >= 2, "the transaction to be sent")
-    tap.cut()
+    cut(tap, gate)
     tap.holding = False
     replies = [client.read() for _ in range(3)]
     assert getattr(replies[2], "code", None) in ("EXECABORT", "ERR"), replies
@@ -71,10 +79,10 @@ def test_while_exec_runs(client, tap, redis):
     assert redis.call("GET n") in (None, b"1")
 
 
-def test_watch(client, tap, redis):
+def test_watch(client, gate, tap, redis):
     redis.call("SET k before")
     client.ok("WATCH k")
-    tap.cut()
+    cut(tap, gate)
     assert client.pipeline("MULTI", "SET k after", "EXEC")[-1] is None
     assert redis.call("GET k") == b"before"
     recovered(client)
@@ -82,53 +90,53 @@ def test_watch(client, tap, redis):
     assert client.pipeline("MULTI", "SET k after", "EXEC")[-1] == [b"OK"]
 
 
-def test_watch_in_resp3(client, tap):
+def test_watch_in_resp3(client, gate, tap):
     client.call("HELLO 3")
     client.ok("WATCH k")
-    tap.cut()
+    cut(tap, gate)
     client.send(encode("MULTI") + encode("SET", "k", "v") + encode("EXEC"))
     assert [client.raw() for _ in range(3)] == [b"+OK\r\n", b"+QUEUED\r\n", b"_\r\n"]
 
 
-def test_watch_and_unwatch(client, tap):
+def test_watch_and_unwatch(client, gate, tap):
     client.ok("WATCH k")
-    tap.cut()
+    cut(tap, gate)
     client.ok("UNWATCH")
     assert client.pipeline("MULTI", "SET k v", "EXEC")[-1] == [b"OK"]
 
 
 @pytest.mark.parametrize("command", ["BLPOP k 0", "BZPOPMIN k 0", "XREAD BLOCK 0 STREAMS k $",
                                      "BLMOVE k l LEFT LEFT 0"])
-def test_blocked(client, tap, redis, command):
+def test_blocked(client, gate, tap, redis, command):
     client.send(encode(*command.split()))
     wait_until(lambda: redis.info("blocked_clients") == "1", "the client to block")
-    tap.cut()
+    cut(tap, gate)
     assert client.read().startswith("ERR respgate:")
     recovered(client)
 
 
-def test_blocked_is_not_sent_again(client, tap, redis):
+def test_blocked_is_not_sent_again(client, gate, tap, redis):
     client.send(encode("BLPOP", "k", "0"))
     wait_until(lambda: redis.info("blocked_clients") == "1", "the client to block")
-    tap.cut()
+    cut(tap, gate)
     client.read()
     redis.call("RPUSH k v")
     recovered(client)
     assert redis.call("LLEN k") == 1
 
 
-def test_subscribed_in_resp2_closes(client, tap):
+def test_subscribed_in_resp2_closes(client, gate, tap):
     client.call("SUBSCRIBE c")
-    tap.cut()
+    cut(tap, gate)
     client.closed()
 
 
-def test_subscribed_in_resp3_subscribes_again(client, tap, redis):
+def test_subscribed_in_resp3_subscribes_again(client, gate, tap, redis):
     client.call("HELLO 3")
     for kind, channel in (("SUBSCRIBE", "c"), ("PSUBSCRIBE", "p*"), ("SSUBSCRIBE", "s")):
         client.send(encode(kind, channel))
         client.push()
-    tap.cut()
+    cut(tap, gate)
     wait_until(lambda: redis.call("PUBLISH c again") == 1, "the subscription")
     wait_until(lambda: redis.call("PUBLISH pattern again") == 1, "the pattern")
     wait_until(lambda: redis.call("SPUBLISH s again") == 1, "the sharded one")
@@ -141,17 +149,17 @@ def test_subscribed_in_resp3_subscribes_again(client, tap, redis):
     recovered(client)
 
 
-def test_monitor_closes(client, tap):
+def test_monitor_closes(client, gate, tap):
     client.call("MONITOR")
-    tap.cut()
+    cut(tap, gate)
     client.closed()
 
 
-def test_tracking_invalidates_all_and_goes_on(client, tap, redis):
+def test_tracking_invalidates_all_and_goes_on(client, gate, tap, redis):
     client.call("HELLO 3")
     client.ok("CLIENT TRACKING on")
     client.call("GET k")
-    tap.cut()
+    cut(tap, gate)
     push = client.push()
     assert push == [b"invalidate", None]
     recovered(client)
