@@ -47,6 +47,12 @@ static inline bool policy_is_unknown(struct str argument)
     return argument.ptr == policy_unknown.ptr;
 }
 
+/* A rule of pass 2 that holds for calls of a script, and how many keys these have (or more than any
+ * bucket holds). */
+struct called {
+    uint16_t rule, keys;
+};
+
 /* One request to be judged. keys are the real ones (NOT_KEY left out). */
 struct question {
     const struct command *command;
@@ -66,8 +72,8 @@ struct question {
     size_t leased_count;
     const uint16_t *confirmed; /* confirm rules a code was given for: skipped */
     size_t confirmed_count;
-    uint64_t more_classes;  /* classes beyond the command's own: of a script's calls */
-    const uint16_t *called; /* rules of pass 2 that hold for its script's calls */
+    uint64_t more_classes;       /* classes beyond the command's own: of a script's calls */
+    const struct called *called; /* of its script's calls */
     size_t called_count;
     enum question_kind kind;
     enum pressure pressure;    /* of the node it goes to */
@@ -174,11 +180,11 @@ struct rewritten {
 /* Whether a limit, delay, log or rewrite could apply to this command of this client. */
 bool policy_shapes(const struct policy *policy, const struct command *command, size_t argc,
                    const uint64_t *who);
-/* A call of a script: adds the rules of pass 2 that hold for it to `called`, for the question of
- * the script as a whole. False: there is no room for all. */
+/* A call of a script: the rules of pass 2 that hold for it go to `called`, for the question of the
+ * script as a whole. False: there is no room for all. */
 enum { CALLED_MAX = 16 };
 bool must_check policy_note_called(const struct policy *policy, const struct question *call,
-                                   uint16_t called[CALLED_MAX], size_t *count);
+                                   struct called called[CALLED_MAX], size_t *count);
 /* What a request costs at the buckets that are shared by all respgates; at most SHARED_MAX, the
  * rules beyond count here. The name tells the bucket apart from all others, in every respgate. */
 enum { SHARED_MAX = 4, SHARED_NAME_MAX = 160 };

@@ -175,9 +175,9 @@ struct call {
     uint8_t pin;          /* reasons this command adds */
     uint8_t aux;
     uint32_t expect;
-    bool script_judged;          /* every call of its script was; */
-    uint64_t more_classes;       /* and this is what they are of */
-    uint16_t called[CALLED_MAX]; /* rules of pass 2 that hold for one of them */
+    bool script_judged;               /* every call of its script was; */
+    uint64_t more_classes;            /* and this is what they are of */
+    struct called called[CALLED_MAX]; /* rules of pass 2 that hold for one of them */
     size_t called_count;
     uint64_t wants;   /* FCALL: the functions_clock its list of functions must have */
     uint32_t arrived; /* us, as in req */

@@ -59,12 +59,12 @@ static void charges_add(struct charges *charges, const struct rule *rule, uint16
 
 /* ---- which rules ---- */
 
-static bool among(const uint16_t *rules, size_t count, uint16_t rule)
+static const struct called *called_of(const struct question *question, uint16_t rule)
 {
-    for (size_t i = 0; i < count; i++)
-        if (rules[i] == rule)
-            return true;
-    return false;
+    for (size_t i = 0; i < question->called_count; i++)
+        if (question->called[i].rule == rule)
+            return &question->called[i];
+    return NULL;
 }
 
 /* A request on its way through pass 2. */
@@ -92,51 +92,65 @@ static const struct rule *next_rule(struct pass *pass)
     while (pass->at < row->shape_count) {
         const struct entry *entry = &row->shapes[pass->at++];
         uint16_t index = (uint16_t)(entry->rule - pass->policy->rules);
-        if (!among(question->called, question->called_count, index) &&
+        if (!called_of(question, index) &&
             entry_matches(pass->policy, entry, &pass->asking, &pass->classes))
             return entry->rule;
     }
     if (pass->called_at < question->called_count)
-        return &pass->policy->rules[question->called[pass->called_at++]];
+        return &pass->policy->rules[question->called[pass->called_at++].rule];
     return NULL;
 }
 
+/* What is computed counts as one. */
+static void called_add(struct called *called, const struct question *call)
+{
+    size_t keys = call->key_count ? call->key_count : call->keys_unknown;
+    size_t room = (size_t)UINT16_MAX - called->keys;
+    called->keys = (uint16_t)(called->keys + (keys < room ? keys : room));
+}
+
 bool policy_note_called(const struct policy *policy, const struct question *call,
-                        uint16_t called[CALLED_MAX], size_t *count)
+                        struct called called[CALLED_MAX], size_t *count)
 {
     const struct rule *rule;
     struct pass pass = pass_begin(policy, call);
     while ((rule = next_rule(&pass))) {
         uint16_t index = (uint16_t)(rule - policy->rules);
-        if (rule->action == ACTION_REWRITE || among(called, *count, index))
+        size_t at = 0;
+        while (at < *count && called[at].rule != index)
+            at++;
+        if (rule->action == ACTION_REWRITE)
             continue;
-        if (*count == CALLED_MAX)
+        if (at == CALLED_MAX)
             return false;
-        called[(*count)++] = index;
+        if (at == *count)
+            called[(*count)++] = (struct called){.rule = index};
+        called_add(&called[at], call);
     }
     return true;
 }
 
 /* ---- whose bucket, and how much of it ---- */
 
-/* A script may take each of its arguments for a key (EVAL body numkeys ...), and what deletes
- * without naming keys deletes all of them: that is a bucketful. */
-static uint64_t keys_cost(const struct pace *pace, const struct question *question)
+/* What deletes without naming keys deletes all of them: that is a bucketful. */
+static uint64_t keys_cost(const struct rule *rule, uint16_t index, const struct question *question)
 {
-    const struct command *command = question->command;
-    size_t count = question->key_count;
-    if (command->classes & CLASS_SCRIPTING)
-        return question->argc > 4 ? question->argc - 3 : 1;
-    if (!count && question_classes(question, false) & CLASS_DELETE)
-        return pace->burst;
-    return count ? count : question->keys_unknown;
+    const struct called *called = called_of(question, index);
+    if (called)
+        return called->keys;
+    if (question->key_count)
+        return question->key_count;
+    if (question->kind == QUESTION_REQUEST && question_classes(question, false) & CLASS_DELETE)
+        return rule->pace.burst;
+    return question->keys_unknown;
 }
 
-static uint64_t request_cost(const struct pace *pace, const struct question *question)
+static uint64_t request_cost(const struct rule *rule, uint16_t index,
+                             const struct question *question)
 {
-    switch (pace->cost) {
+    switch (rule->pace.cost) {
     case COST_REQUESTS: return 1;
-    case COST_KEYS: return keys_cost(pace, question);
+    case COST_KEYS: return keys_cost(rule, index, question);
     case COST_BYTES: return policy_bytes(question->command, question->argv, question->argc);
     }
     return 1;
@@ -162,7 +176,7 @@ static void charge_prefixes(const struct rule *rule, uint16_t index,
 {
     const struct pace *pace = &rule->pace;
     bool by_key = pace->cost == COST_KEYS;
-    uint64_t cost = request_cost(pace, question), each = by_key ? 1 : cost;
+    uint64_t cost = request_cost(rule, index, question), each = by_key ? 1 : cost;
     for (size_t i = 0; cost > 0 && i < question->key_count; i++) {
         struct str prefix = key_prefix(question, question->argv[question->keys[i].arg]);
         charges_add(charges, rule, index, limiter_hash(pace->limiter, prefix.ptr, prefix.len), each,
@@ -188,12 +202,20 @@ static void charge_rule(const struct rule *rule, uint16_t index, const struct qu
     case PER_RULE: hash = limiter_hash(pace->limiter, "", 0); break;
     case PER_PREFIX: charge_prefixes(rule, index, question, charges); return;
     }
-    cost = request_cost(pace, question);
+    cost = request_cost(rule, index, question);
     if (cost > 0)
         charges_add(charges, rule, index, hash, cost, false);
 }
 
 /* ---- shared by all respgates ---- */
+
+static bool is_leased(const struct question *question, uint16_t rule)
+{
+    for (size_t i = 0; i < question->leased_count; i++)
+        if (question->leased[i] == rule)
+            return true;
+    return false;
+}
 
 /* "RULE:4<ip>", "RULE:u<user>": bytes of any kind behind the colon. */
 static void shared_name(const struct rule *rule, const struct subject *subject,
@@ -226,10 +248,11 @@ size_t policy_shared(const struct policy *policy, const struct question *questio
     if (likely(!policy->shares))
         return 0;
     while (count < SHARED_MAX && (rule = next_rule(&pass))) {
-        uint64_t cost = rule->pace.shared ? request_cost(&rule->pace, question) : 0;
+        uint16_t index = (uint16_t)(rule - policy->rules);
+        uint64_t cost = rule->pace.shared ? request_cost(rule, index, question) : 0;
         if (!cost || rule->mode == RULE_OBSERVE || policy->observe)
             continue;
-        out[count] = (struct shared_cost){.rule = (uint16_t)(rule - policy->rules),
+        out[count] = (struct shared_cost){.rule = index,
                                           .cost = cost,
                                           .burst = rule->pace.burst,
                                           .rate = rule->pace.rate};
@@ -345,8 +368,7 @@ void policy_shape(const struct policy *policy, const struct question *question, 
             note(out->logged, &out->logged_count, index);
         else if (rule->action == ACTION_REWRITE)
             out->rewrites = true;
-        else if (likely(!rule->pace.shared) ||
-                 !among(question->leased, question->leased_count, index))
+        else if (likely(!rule->pace.shared) || !is_leased(question, index))
             charge_rule(rule, index, question, &charges);
     }
     if (charges.count)

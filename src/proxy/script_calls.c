@@ -142,10 +142,13 @@ static void keys_find(struct script_run *run, const struct script_call *call,
         found = command_keys(command, view->argv, view->argc, refs, ARGS_ROOM, &view->keys_unknown);
     if (found > ARGS_ROOM)
         view->keys_unknown = true;
+    bool rest = false; /* it stands for all the arguments that are shown of it */
     for (size_t i = 0; i < found && i < ARGS_ROOM; i++) {
         size_t at = refs[i].arg - 1; /* behind the name */
-        if (!(refs[i].flags & KEY_NOT_KEY))
-            argument_keys(run, at < call->argc ? &call->args[at] : &call->rest, view);
+        if (refs[i].flags & KEY_NOT_KEY || (at >= call->argc && rest))
+            continue;
+        rest = at >= call->argc;
+        argument_keys(run, rest ? &call->rest : &call->args[at], view);
     }
 }
 

@@ -36,7 +36,7 @@ static void builtin(void **state)
     struct config *config = config_load(NULL, NULL, &problems);
     assert_non_null(config);
     assert_string_equal(problems_text(&problems), "");
-    assert_int_equal(config->rule_count, 4);
+    assert_int_equal(config->rule_count, 5);
     assert_string_equal(config->rules[1].name, "no-flush");
     assert_int_equal(config->rules[1].mode, RULE_ENFORCE);
     assert_int_equal(config->rules[1].action, ACTION_DENY);
