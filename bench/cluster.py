@@ -7,6 +7,7 @@ write that succeeds. Prints Markdown.
 """
 
 import argparse
+import multiprocessing
 import os
 import shutil
 import signal
@@ -89,27 +90,54 @@ def compare_cpu(standalone, clustered, rounds, requests):
         print(f"| {title} | {one:.2f} | {many:.2f} | {many / one:.2f} |")
 
 
-def mget_rate(call, keys, seconds=2.0):
-    done, began = 0, time.monotonic()
+MGET_KEYS = [f"m{i}" for i in range(10)]
+MGET_CLIENTS = 4  # processes: a service has more than one connection
+
+
+def mget_plain(port):
+    import redis as library
+    client = library.Redis(port=port)
+    return lambda: client.mget(MGET_KEYS)
+
+
+def mget_splitting(port):
+    from redis.cluster import RedisCluster
+    client = RedisCluster(host="127.0.0.1", port=port)
+    return lambda: client.mget_nonatomic(*MGET_KEYS)
+
+
+def mget_client(connect, port, seconds, done):
+    call = connect(port)
+    assert all(value is not None for value in call())
+    count, began = 0, time.monotonic()
     while time.monotonic() < began + seconds:
-        call(keys)
-        done += 1
-    return done / (time.monotonic() - began)
+        call()
+        count += 1
+    done.put(count / (time.monotonic() - began))
+
+
+def mget_rate(connect, port, seconds=2.0):
+    done = multiprocessing.Queue()
+    clients = [multiprocessing.Process(target=mget_client, args=(connect, port, seconds, done))
+               for _ in range(MGET_CLIENTS)]
+    for client in clients:
+        client.start()
+    rate = sum(done.get() for _ in clients)
+    for client in clients:
+        client.join()
+    return rate
 
 
 def compare_mget(nodes, clustered, rounds):
-    import redis as library
-    from redis.cluster import RedisCluster
-    keys = [f"m{i}" for i in range(10)]
-    plain = library.Redis(port=clustered.port)
-    splitting = RedisCluster(host="127.0.0.1", port=nodes[0].port)
-    plain.mset({key: "x" * 64 for key in keys})
-    rates = {"through respgate": [], "redis-py RedisCluster.mget_nonatomic": []}
+    for key in MGET_KEYS:
+        cli(clustered.port, "SET", key, "x" * 64)
+    ways = {"through respgate": (mget_plain, clustered.port),
+            "redis-py RedisCluster.mget_nonatomic": (mget_splitting, nodes[0].port)}
+    rates = {name: [] for name in ways}
     for _ in range(rounds):
-        rates["through respgate"].append(mget_rate(plain.mget, keys))
-        rates["redis-py RedisCluster.mget_nonatomic"].append(
-            mget_rate(lambda keys: splitting.mget_nonatomic(*keys), keys))
-    print("\n| MGET of 10 keys on 3 nodes, one connection of redis-py | requests a second |")
+        for name, (connect, port) in ways.items():
+            rates[name].append(mget_rate(connect, port))
+    print(f"\n| MGET of 10 keys on 3 nodes, {MGET_CLIENTS} processes of redis-py | requests a second |")
     print("| --- | --- |")
     for name, found in rates.items():
         print(f"| {name} | {statistics.median(found):.0f} |")

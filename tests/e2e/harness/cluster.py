@@ -37,6 +37,7 @@ class Node(Redis):
 
     def __init__(self, folder, certs, **options):
         self.bus = free_port()
+        self.name = options.get("cluster_announce_hostname", "localhost")
         super().__init__(folder, certs=certs, cluster_enabled="yes", cluster_port=self.bus,
                          cluster_node_timeout=TIMEOUT_MS, cluster_require_full_coverage="no",
                          cluster_allow_replica_migration="no", repl_diskless_sync_delay=0,
@@ -44,6 +45,9 @@ class Node(Redis):
                          **({"tls_cluster": "yes", "tls_replication": "yes"} if certs else {}),
                          **options)
         self.id = self.call("CLUSTER", "MYID").decode()
+
+    def client(self, **options):
+        return super().client(server_name=self.name, **options)
 
     def lines(self):
         """CLUSTER NODES: {id: [words]}"""
