@@ -152,6 +152,7 @@ struct call {
     bool keys_unknown;
     struct charge *charges; /* moves to the req, or to the transaction */
     bool active;
+    bool as_control;   /* confirmed: runs under the control identity, where there is one */
     bool unpinned;     /* in a cluster: past the pinned link, which is at another node */
     struct pool *pool; /* where it goes; only from `place` to `dispatch` */
     int16_t slot;      /* in a cluster: of its keys, SLOT_NONE or SLOT_MANY */

@@ -81,14 +81,17 @@ bool confirm_given(struct client *client, uint16_t rule)
     return false;
 }
 
-void confirm_settle(struct client *client, bool passes)
+bool confirm_settle(struct client *client, bool passes)
 {
     struct confirmations *all = client->confirmations;
+    bool used = false;
     for (size_t i = 0; i < CONFIRM_MAX; i++) {
+        used |= all->items[i].used && passes;
         if (all->items[i].used && passes)
             all->items[i] = (struct confirmation){0};
         all->items[i].used = false;
     }
+    return used;
 }
 
 /* ---- a code ---- */

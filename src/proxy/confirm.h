@@ -8,8 +8,9 @@ enum { CONFIRM_MAX = 8 }; /* codes of one client at once */
 
 /* Whether a code was given for this very command and rule: then the rule is skipped. */
 bool confirm_given(struct client *client, uint16_t rule);
-/* After the judgement: what was given is used up when the command was let through. */
-void confirm_settle(struct client *client, bool passes);
+/* After the judgement: what was given is used up when the command was let through. Whether there
+ * was any. */
+bool confirm_settle(struct client *client, bool passes);
 /* A new code for the command; what the client is told behind "needs confirmation". */
 const char *confirm_offer(struct client *client, const struct call *call, uint16_t rule);
 /* RESPGATE CONFIRM code, RESPGATE HELP; false: it is another command. */

@@ -93,7 +93,8 @@ static enum step judge(struct client *client, struct call *call)
         return judge_refused(client, &refusal);
     enum judged judged = judge_call(client, call, call->db, &refusal);
     if (unlikely(client->confirmations) && judged != JUDGED_ASK)
-        confirm_settle(client, judged == JUDGED_ALLOWED);
+        call->as_control = confirm_settle(client, judged == JUDGED_ALLOWED) &&
+                           client->worker->snapshot->config->backend.control_password_file;
     switch (judged) {
     case JUDGED_ALLOWED:
         if (likely(judge_pressure(client, call, TRAIT_PRESSURE | TRAIT_SCRIPT, &refusal)))
@@ -105,10 +106,20 @@ static enum step judge(struct client *client, struct call *call)
     return judge_refused(client, &refusal);
 }
 
+/* Under whose name a request runs when it is not its client's: scripts in mode acl, and what was
+ * confirmed. Only what the shared link may carry. */
+static struct identity *call_identity(const struct client *client, const struct call *call)
+{
+    if (unlikely(scripting_own_link(client, call->command)))
+        return client->worker->identity_scripts;
+    bool forwarded = !call->pin && !call->to_pinned && call->kind == REQ_FORWARD;
+    return unlikely(call->as_control) && forwarded ? client->worker->identity_control : NULL;
+}
+
 /* Behind a blocking command the next request goes its own way again, once that is answered. */
 static bool call_pinned(const struct client *client, const struct call *call)
 {
-    if (unlikely(scripting_own_link(client, call->command)))
+    if (unlikely(call_identity(client, call)))
         return false;
     return ((client->pins & ~(uint32_t)PIN_BLOCK) || call->pin || call->to_pinned) &&
            !call->unpinned;
@@ -118,10 +129,10 @@ static bool call_pinned(const struct client *client, const struct call *call)
 static struct pool *call_pool(struct client *client, const struct call *call, struct pool *at)
 {
     struct worker *worker = client->worker;
-    if (likely(!scripting_own_link(client, call->command)) || !worker->identity_scripts)
+    struct identity *identity = call_identity(client, call);
+    if (likely(!identity))
         return at;
-    struct pool *pool =
-        pool_get(at->node, worker->identity_scripts, client->resp, client->db, client_slot(client));
+    struct pool *pool = pool_get(at->node, identity, client->resp, client->db, client_slot(client));
     pool->unused = loop_now(&worker->loop);
     return pool;
 }
@@ -165,6 +176,12 @@ static enum step place(struct client *client, struct call *call)
             if (step != NEXT)
                 return step;
         }
+    }
+    if (unlikely(
+            call->as_control)) { /* the name of another is no way around the store's own door */
+        enum step step = client_admitted(client);
+        if (step != NEXT)
+            return step;
     }
     bool pinned = call_pinned(client, call);
     call->pool = call_pool(client, call, pool);

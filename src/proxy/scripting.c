@@ -277,9 +277,9 @@ static bool sha1_on_its_way(struct client *client, struct call *call)
     return true;
 }
 
-/* Mode acl: the links its scripts go to have logged in, so whether the store would let this client
- * in has to be known from a link of its own class. */
-static enum step acl_admit(struct client *client)
+/* For what runs under another name: those links have logged in, so whether the store would let this
+ * client in has to be known from a link of its own class. */
+enum step client_admitted(struct client *client)
 {
     if (client->worker->snapshot->config->user_count)
         return NEXT; /* it has logged in to respgate */
@@ -307,7 +307,7 @@ enum step scripting_prepare(struct client *client, struct call *call)
     enum scripts_mode mode = snapshot->config->scripts.mode;
     if (mode == SCRIPTS_ACL && scripting_own_link(client, call->command)) {
         bool again = call->phase != 0;
-        enum step step = acl_admit(client);
+        enum step step = client_admitted(client);
         if (step == NEXT && again)
             call_keys(client->worker, call); /* others have used the scratch */
         return step;

@@ -34,6 +34,7 @@ enum step scripting_prepare(struct client *client, struct call *call);
 bool must_check scripting_judge(struct client *client, struct call *call, struct question *question,
                                 struct buf *out);
 /* [scripts] mode acl: it goes to links of another user. */
+enum step client_admitted(struct client *client);
 bool scripting_own_link(const struct client *client, const struct command *command);
 void functions_changed(struct proxy *proxy);
 /* The clock of the last change, for an FCALL that is queued; 0 where functions are not judged. */

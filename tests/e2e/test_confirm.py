@@ -181,3 +181,36 @@ def test_respgate_is_no_command_of_the_store(confirming, store):
     for words in ("RESPGATE", "RESPGATE CONFIRM", "RESPGATE x y z"):
         assert client.call(words).code == "ERR"
     assert b"respgate" not in store.call("INFO", "commandstats")
+
+
+def test_under_the_control_identity_where_there_is_one(start_redis, start_gate, tmp_path):
+    """The application's own user at the store may not do it: that is the second wall."""
+    redis = start_redis(user=[("app", "on", ">a", "~*", "&*", "+@all", "-flushdb"),
+                              ("control", "on", ">c", "~*", "&*", "+@all"), ("default", "off")])
+    secret = tmp_path / "control"
+    secret.write_text("c\n")
+    secret.chmod(0o600)
+    gate = start_gate(redis, extra=CONFIRM, backend={"control-username": "control",
+                                                     "control-password-file": secret})
+    with gate.client() as client, gate.client() as stranger:
+        client.ok("AUTH app a")
+        client.ok("SELECT 3")
+        client.ok("SET k v")
+        client.ok("RESPGATE", "CONFIRM", code_of(client.call("FLUSHDB")))
+        client.ok("FLUSHDB")
+        assert client.call("DBSIZE") == 0
+        code_of(client.call("FLUSHDB"))
+        client.ok("SET k v")
+        stranger.call("RESPGATE", "CONFIRM", code_of(stranger.call("FLUSHDB")))
+        assert stranger.call("FLUSHDB").code == "NOAUTH"
+        assert client.call("GET k") == b"v"
+
+
+def test_without_one_as_the_client_itself(start_redis, start_gate):
+    redis = start_redis(user=[("app", "on", ">a", "~*", "&*", "+@all", "-flushdb")])
+    gate = start_gate(redis, extra=CONFIRM)
+    with gate.client() as client:
+        client.ok("AUTH app a")
+        client.ok("RESPGATE", "CONFIRM", code_of(client.call("FLUSHDB")))
+        reply = client.call("FLUSHDB")
+        assert reply.startswith("NOPERM") and "respgate" not in reply
