@@ -81,7 +81,7 @@ struct node *cluster_node_by_id(struct worker *worker, const char *id)
     return NULL;
 }
 
-/* Where it is reached may change while it is the same node: links of before are given up. */
+/* Where it is reached may change while it is the same node. */
 static void node_move(struct node *node, const struct cluster_node *at)
 {
     const char *host = *at->host ? at->host : at->hostname;
@@ -93,7 +93,12 @@ static void node_move(struct node *node, const struct cluster_node *at)
     snprintf(text, sizeof(text), "%s:%u%s%s", host, at->port, *at->hostname ? " " : "",
              at->hostname);
     log_info(NULL, "node %.8s is at %s", at->id, text);
-    node_relocate(node, host, at->port, at->hostname, text);
+    /* A node that was reached is the same one: its links stay, and the next goes to the new place.
+     */
+    if (node->ready_links)
+        node_address(node, host, at->port, at->hostname, text);
+    else
+        node_relocate(node, host, at->port, at->hostname, text);
 }
 
 static struct node *node_of(struct worker *worker, const struct cluster_node *at)

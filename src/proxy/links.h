@@ -206,6 +206,9 @@ void pool_forget_waiter(struct client *client);
 /* A node of the worker at that address, of which it keeps a copy. */
 struct node *node_new(struct worker *worker, const struct backend_address *address,
                       const char *name);
+/* Where its next links go; those it has stay. The texts are copied, server_name may be NULL. */
+void node_address(struct node *node, const char *host, uint16_t port, const char *server_name,
+                  const char *text);
 /* It is somewhere else from now on: its links are closed, what was on them is sent again there, or
  * answered, as when they die. host: copied; server_name may be NULL. */
 void node_relocate(struct node *node, const char *host, uint16_t port, const char *server_name,

@@ -112,13 +112,19 @@ static void text_set(char **text, const char *value)
     *text = value && *value ? xstrdup(value) : NULL;
 }
 
-void node_relocate(struct node *node, const char *host, uint16_t port, const char *server_name,
-                   const char *text)
+void node_address(struct node *node, const char *host, uint16_t port, const char *server_name,
+                  const char *text)
 {
     text_set(&node->address.host, host);
     text_set(&node->address.server_name, server_name);
     text_set(&node->address.text, text);
     node->address.port = port;
+}
+
+void node_relocate(struct node *node, const char *host, uint16_t port, const char *server_name,
+                   const char *text)
+{
+    node_address(node, host, port, server_name, text);
     list_each (it, &node->pools)
         pool_close(CONTAINER(it, struct pool, node_entry), REASON_SURPLUS);
     node->retry_at = 0; /* what was learned of the place before means nothing here */
