@@ -80,6 +80,8 @@ static void ask_send(struct client *client, struct link *pinned, const struct st
     client_enqueue(client, req);
     req->slot = worker->clustered ? (int16_t)key_slot(argv[1]) : SLOT_NONE;
     struct pool *pool = cluster_pool(worker, client->pool->class, req->slot);
+    if (pinned && pool && pinned->pool->node != pool->node)
+        pinned = NULL; /* that node does not have the key: as away_from_pin() in cluster.c */
     client->lane = pinned ? (const void *)pinned : pool;
     if (pinned) {
         link_send(pinned, req);

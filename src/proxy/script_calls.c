@@ -193,6 +193,11 @@ static bool called_note(struct script_run *run, const struct question *question,
     return refuse(run, line, "more than %d rules limit what it calls", CALLED_MAX);
 }
 
+static bool command_publishes(const struct command *command)
+{
+    return command->id == COMMAND_PUBLISH || command->id == COMMAND_SPUBLISH;
+}
+
 static bool view_judge(struct script_run *run, const struct command *command,
                        const struct script_call *call, struct view *view, struct buf *out)
 {
@@ -204,6 +209,10 @@ static bool view_judge(struct script_run *run, const struct command *command,
         return refuse(run, call->line, "a key of '%s' is computed, and rule '%s' is about keys",
                       command->name,
                       policy_rule_name(client->worker->snapshot->policy, run->keys_rule));
+    if (command_publishes(command) && view->argc > 1 && policy_is_unknown(view->argv[1]) &&
+        !run->ignore_computed)
+        return refuse(run, call->line, "the channel of '%s' is computed, and some are reserved",
+                      command->name);
     if (view->keys_unknown && run->shared_rule != POLICY_NO_RULE && command->flags & CMD_WRITE)
         return refuse(run, call->line,
                       "a key of '%s' is computed, and rule '%s' keeps its bucket in a key",

@@ -493,3 +493,18 @@ def test_a_script_that_runs_too_long_is_killed(guard, store):
     assert client.call("FUNCTION", "LOAD", library("while true do end")) == b"lib"
     assert "killed by user" in client.call("FCALL", "lib_f", 0)
     assert store.call("GET kept") == b"yes"
+
+
+def test_a_computed_channel_may_be_a_reserved_one(guard, store):
+    client = guard("")
+    with store.client() as listener:
+        assert listener.call("PSUBSCRIBE __key*") == [b"psubscribe", b"__key*", 1]
+        for verb in "PUBLISH", "SPUBLISH":
+            reply = client.call("EVAL", f"return redis.call('{verb}', '__key' .. 'event@0__:del', 'kept')", 0)
+            assert reply == (f"NOPERM respgate: script refused: the channel of '{verb.lower()}' is computed, "
+                             "and some are reserved (line 1)")
+            by_name = f"return redis.call('{verb}', ARGV[1], 'kept')"
+            assert "'reserved-channels'" in client.call("EVAL", by_name, 0, "__keyevent@0__:del")
+            assert client.call("EVAL", by_name, 0, "news") == 0
+        store.call("PUBLISH __key_end m")
+        assert listener.read() == [b"pmessage", b"__key*", b"__key_end", b"m"]

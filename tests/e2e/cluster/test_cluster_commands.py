@@ -184,6 +184,20 @@ def test_a_rule_judges_the_whole_of_a_split_command(start_door):
         assert client.call("EXISTS a secret:x c") == 3
 
 
+def test_a_rule_asks_the_node_that_has_the_key(start_door):
+    door = start_door(extra="[rule no]\nunbounded = yes\nmin-elements = 3\naction = deny\n")
+    refused = "NOPERM respgate: 'LRANGE' is denied by rule 'no'"
+    with door.client() as client, door.client() as watcher:
+        watcher.ok("WATCH w")
+        for i in range(9):
+            client.call("RPUSH", f"short{i}", *"ab")
+            client.call("RPUSH", f"long{i}", *"abcd")
+            for asker in client, watcher:
+                assert asker.pipeline(f"LRANGE short{i} 0 -1", f"LRANGE long{i} 0 -1", f"SORT short{i} ALPHA",
+                                      f"SUNION {{a}}{i} {{a}}b") == [[b"a", b"b"], refused, [b"a", b"b"], []]
+        assert watcher.pipeline("MULTI", "SET w 1", "EXEC")[2] == [b"OK"]
+
+
 def test_cluster_aware_clients_see_one_node(client, door):
     ((first, last, (host, port, node_id, _)),) = client.call("CLUSTER SLOTS")
     assert (first, last, host, port) == (0, SLOTS - 1, b"127.0.0.1", door.port)
