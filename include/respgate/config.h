@@ -268,6 +268,10 @@ void config_reference(struct buf *out);
 void config_check_reload(const struct config *old, const struct config *new,
                          struct problems *problems);
 
+/* Whether [backend] differs in where it is or how it is reached (rows marked MOVES): the new one
+ * has to be moved to. */
+bool config_moves(const struct config *old, const struct config *new);
+
 /* What differs but for the rules, a line each; never a secret. */
 void config_changes(const struct config *old, const struct config *new, struct buf *out);
 

@@ -135,7 +135,8 @@ struct loop {
     void (*alarmed)(struct loop *loop); /* loop_wake */
     uint64_t alarm_at;                  /* loop ms; 0: not set */
     /* Two readings of the clock a turn, and none in a turn that asks for none: what came in a turn
-     * had been waiting since it began, and what it wrote left when it ended, which is before the write(2). */
+     * had been waiting since it began, and what it wrote left when it ended, which is before the
+     * write(2). */
     uint64_t turn_us;               /* when this turn began to serve; 0: nobody has asked yet */
     uint32_t turn;                  /* its number */
     uint32_t turn_ends[LOOP_TURNS]; /* us, the lower 32 bits, of the last turns by number */

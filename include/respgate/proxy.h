@@ -128,6 +128,7 @@ enum client_wait {
     WAIT_LOGIN,  /* a link of its new class */
     WAIT_TIME,   /* client->wait_until */
     WAIT_ANSWER, /* another worker or respgate's own question */
+    WAIT_HOLD,   /* the end of a pause, or of a move to another backend */
     WAIT_ROOM,   /* its own requests in flight are too many (max-queued) */
 };
 /* Why a client has a pinned link. */
@@ -169,6 +170,7 @@ struct call {
     uint16_t confirmed[CONFIRMED_MAX]; /* rules a code was given for: it meets them no more */
     uint64_t lease_since; /* loop ms since when it waits for a share of a bucket; 0: it does not */
     bool shaped;          /* its buckets are charged: not a second time */
+    size_t held;          /* bytes of it that wait: hold.c */
     uint8_t stage;        /* where the pipeline goes on */
     uint64_t generation;  /* of the rules it was judged by, */
     int64_t db;           /* and the db it was judged for */
@@ -217,6 +219,7 @@ struct client {
     const void *lane;      /* where the requests in flight went: a pool or a pinned link */
     struct transaction *transaction;
     struct link *pinned;
+    struct link *heir; /* what its pinned link will be at the backend it moves to; NULL: none */
     uint32_t pins;
     uint32_t deferred; /* requests that wait to be sent again (redirect.c) */
     int db;
@@ -375,6 +378,12 @@ struct worker {
     struct slot_map *map;         /* NULL: not known yet */
     struct node **by_index;       /* nodes as the map numbers them */
     struct list held;             /* redirects: requests to be sent again */
+    uint8_t hold;                 /* why requests are held (house.h); 0: they are not */
+    struct list holding;          /* clients whose request is, */
+    size_t held_bytes;            /* and how much that is */
+    struct side *next;            /* the backend it is about to move to; NULL: none */
+    uint32_t side;                /* serial of the backend it is at */
+    struct list leaving;          /* nodes of the one before, until nothing is left of them */
     struct topology *topology;    /* worker 0 */
     struct sentinels *sentinels;  /* worker 0, mode = sentinel; NULL: none */
     struct link_class **classes;  /* by id; NULL: free */
@@ -484,6 +493,14 @@ struct proxy {
     bool draining;
     unsigned workers_done;
     unsigned workers_drained;
+    struct {
+        uint8_t bits;             /* HOLD_WRITES or HOLD_ALL; 0: no pause */
+        uint64_t until, patience; /* loop ms */
+        bool visiting;
+        void (*done)(bool quiet, void *context);
+        void *context;
+    } pause;
+    struct move *move; /* to another backend, under way; NULL: none */
     struct journal *audit;
     uint8_t key_secret[DIGEST_SIZE]; /* of this process, for key-names = hash */
     double accept_tokens;
@@ -508,6 +525,13 @@ bool must_check proxy_switch_rule(struct proxy *proxy, const char *who, struct s
                                   enum rule_mode mode, uint64_t ms); /* switches.c */
 void proxy_switches_tick(struct proxy *proxy);
 bool proxy_dial_allowed(struct proxy *proxy, unsigned cell, double rate);
+/* Main thread: holds writes, or all, for so many ms unless proxy_resume ends it. done is called
+ * once: quiet tells whether what was under way has ended, within request-timeout. False: another
+ * one is waiting for that. (hold.c) */
+bool must_check proxy_pause(struct proxy *proxy, bool writes, uint64_t ms,
+                            void (*done)(bool quiet, void *context), void *context);
+bool proxy_resume(struct proxy *proxy); /* false: there was no pause */
+void proxy_pause_tick(struct proxy *proxy);
 /* Collects what there is to tell from all workers. done is called once, on the main loop, and
  * frees the report with report_free(). Call it on the main thread. (report.c) */
 void proxy_report(struct proxy *proxy, void (*done)(struct report *report, void *context),

@@ -85,7 +85,9 @@ void verb_reload(struct console *console, const struct str *argv, size_t argc)
     }
     note(console, "reload asked for");
     if (proxy_reload(console->admin->proxy, &problems)) {
-        write_status(&console->out, "OK");
+        write_status(&console->out, console->admin->proxy->move
+                                        ? "OK, moving to the new backend: the log tells how it ends"
+                                        : "OK");
     } else {
         for (size_t i = 0; i + 1 < problems.text.len; i++)
             if (problems.text.ptr[i] == '\n')
@@ -106,6 +108,53 @@ void verb_drain(struct console *console, const struct str *argv, size_t argc)
     note(console, "drain asked for");
     write_status(&console->out, "OK");
     proxy_drain(console->admin->proxy);
+}
+
+/* ---- PAUSE, RESUME ---- */
+
+enum { PAUSE_MS = 60 * 1000, PAUSE_MAX_MS = 3600 * 1000 };
+
+static void pause_done(bool quiet, void *context)
+{
+    struct console *console = context;
+    if (quiet)
+        write_status(&console->out, "OK");
+    else
+        write_status(&console->out, "OK, but something that was under way has not ended yet");
+    console_answer(console);
+}
+
+void verb_pause(struct console *console, const struct str *argv, size_t argc)
+{
+    struct proxy *proxy = console->admin->proxy;
+    uint64_t ms = PAUSE_MS;
+    bool writes = argc && str_equal_nocase(argv[0], STR("writes"));
+    argv += writes;
+    argc -= writes;
+    bool timed = argc == 2 && str_equal_nocase(argv[0], STR("for")) &&
+                 config_parse_duration(argv[1], &ms) && ms && ms <= PAUSE_MAX_MS;
+    if (argc && !timed) {
+        console_error(console, "ERR syntax: PAUSE [WRITES] [FOR 10s]; an hour at most");
+    } else if (!proxy_pause(proxy, writes, ms, pause_done, console)) {
+        console_error(console, "ERR another PAUSE waits for what is under way");
+    } else {
+        note(console, "%s are held for up to %llu ms", writes ? "writes" : "requests",
+             (unsigned long long)ms);
+        console_wait(console);
+    }
+}
+
+void verb_resume(struct console *console, const struct str *argv, size_t argc)
+{
+    (void)argv;
+    if (argc) {
+        console_error(console, "ERR syntax: RESUME");
+    } else if (!proxy_resume(console->admin->proxy)) {
+        console_error(console, "ERR there is no pause");
+    } else {
+        note(console, "the pause is over");
+        write_status(&console->out, "OK");
+    }
 }
 
 /* ---- CLIENT KILL ---- */

@@ -349,3 +349,10 @@ void config_check_reload(const struct config *old, const struct config *new,
         problem_error(problems, option_where(new, option->section, option->key),
                       "'%s' cannot change at run time: restart respgate", option->key);
 }
+
+bool config_moves(const struct config *old, const struct config *new)
+{
+    option_each(option) if ((option->flags & OPTION_MOVES) &&
+                            !option_equal(option, old, new)) return true;
+    return false;
+}

@@ -47,6 +47,7 @@ enum { DAY_MS = 86400 * 1000 };
 #define HOSTS(field)  .type = VALUE_HOSTS, .second = offsetof(struct config, field)
 #define LIST          OPTION_LIST
 #define RESTART       OPTION_RESTART
+#define MOVES         OPTION_MOVES
 #define SECRET        OPTION_SECRET
 #define REQUIRED      OPTION_REQUIRED
 

@@ -48,6 +48,7 @@ enum {
     OPTION_RESTART = 2,
     OPTION_SECRET = 4,
     OPTION_REQUIRED = 8,
+    OPTION_MOVES = 16,
 };
 
 struct option {

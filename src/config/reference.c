@@ -34,7 +34,8 @@ static const char *const intro =
     "* `--listen` replaces all `listen` lines; `--backend` and RESPGATE_BACKEND replace `url`, "
     "and\n"
     "  its user and password when they bring some.\n"
-    "* Options marked *restart* cannot change on reload: the new file is then refused by name.\n";
+    "* Options marked *restart* cannot change on reload: the new file is then refused by name.\n"
+    "  Those marked *moves* make a reload a move to another backend: see MOVING.md.\n";
 
 static void add_escaped(struct buf *out, const char *text)
 {
@@ -104,7 +105,10 @@ static void add_row(const struct option *option, struct buf *out)
     else
         buf_printf(out, option->value[0] ? " | `%s`" : " | %s",
                    option->value[0] ? option->value : "none");
-    buf_printf(out, " | %s | ", option->flags & OPTION_RESTART ? "restart" : "yes");
+    buf_printf(out, " | %s | ",
+               option->flags & OPTION_RESTART ? "restart"
+               : option->flags & OPTION_MOVES ? "moves"
+                                              : "yes");
     add_escaped(out, option->doc);
     buf_text(out, " | `");
     add_escaped(out, option->example);

@@ -144,6 +144,8 @@ void client_close(struct client *client, enum reason reason)
     if (client->pinned && client->pins)
         client->pinned->dirty = true; /* in MULTI, watching, subscribed ... */
     client->pins = 0;
+    if (client->heir)
+        link_close(client->heir, REASON_OWNER_LEFT, NULL);
     pool_unpin(client);
     transaction_end(client);
     subscriptions_free(client);

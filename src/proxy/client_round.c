@@ -112,7 +112,8 @@ static bool round_matches(const struct round *round, const struct client *client
 bool client_unblock(struct client *client, bool error)
 {
     char id[24];
-    struct link *shared = client->pool->shared, *pinned = client->pinned;
+    struct link *pinned = client->pinned;
+    struct link *shared = pinned ? pool_at(pinned->pool->node, client->pool->class)->shared : NULL;
     if (!(client->pins & PIN_BLOCK) || !pinned || !pinned->backend_id || !shared ||
         shared->state != LINK_READY)
         return false;

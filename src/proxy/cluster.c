@@ -22,8 +22,12 @@ void cluster_doubt(struct worker *worker)
                          __ATOMIC_RELAXED);
 }
 
-void cluster_mode(struct worker *worker, bool is_cluster)
+void cluster_mode(struct node *node, bool is_cluster)
 {
+    struct worker *worker = node->worker;
+    node->is_cluster = is_cluster;
+    if (node->via)
+        return; /* the worker is not there yet */
     enum backend_mode mode = worker->snapshot->config->backend.mode;
     worker->mode_known = true;
     if (!is_cluster || worker->clustered || mode == MODE_STANDALONE || mode == MODE_SENTINEL)
@@ -256,20 +260,6 @@ void cluster_adopt(struct worker *worker, struct slot_map *map)
     redirect_go(worker);
 }
 
-/* A node that left the cluster: what is in flight there ends, then it goes. */
-static void node_fade(struct worker *worker, struct node *node)
-{
-    if (node == worker->node)
-        return;
-    list_each_safe (it, &node->pools) {
-        struct pool *pool = CONTAINER(it, struct pool, node_entry);
-        if (pool_fade(pool))
-            pool_free(pool);
-    }
-    if (list_empty(&node->pools))
-        node_free(node);
-}
-
 void cluster_tick(struct worker *worker)
 {
     if (!worker->clustered && worker->snapshot->config->backend.mode != MODE_CLUSTER)
@@ -280,7 +270,7 @@ void cluster_tick(struct worker *worker)
     list_each_safe (it, &worker->nodes) {
         struct node *node = CONTAINER(it, struct node, entry);
         if (node->gone)
-            node_fade(worker, node);
+            node_fade(node);
     }
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <uthash.h>
 
+#include "house.h"
 #include "pool_private.h"
 #include "share.h"
 #include "stages.h"
@@ -28,6 +29,7 @@ struct hub {
     struct share *shares[WORKERS_MAX]; /* by worker; NULL: it has never asked */
     struct hub_channel *channels;
     struct link *link;  /* NULL: none */
+    struct link *heir;  /* at a backend not yet moved to; NULL: none */
     struct spans frame; /* the message now passing */
     struct hub_channel *target;
     uint64_t serial;
@@ -305,6 +307,95 @@ void hub_tick(struct worker *worker)
         else if (!hub->channels && hub->link && hub->link->state == LINK_READY &&
                  !hub->link->sent.head)
             link_close(hub->link, REASON_SURPLUS, NULL);
+    }
+}
+
+/* ---- to another backend (house.h) ---- */
+
+void hub_heir_gone(struct link *link)
+{
+    if (link->hub_heir)
+        link->hub_heir->heir = NULL;
+    link->hub_heir = NULL;
+}
+
+static void heir_subscribe(struct hub *hub)
+{
+    struct hub_channel *channel, *next;
+    struct str *names = xmalloc((HASH_COUNT(hub->channels) + 1) * sizeof(*names));
+    for (int kind = 0; kind < SHARE_KINDS; kind++) {
+        size_t count = 0;
+        HASH_ITER(hh, hub->channels, channel, next)
+        {
+            if (channel->key[0] == kind && channel->state == HUB_SUBSCRIBED)
+                names[count++] = channel_name(channel);
+        }
+        if (count)
+            subscribe_on(hub->heir, kind, names, count);
+    }
+    hub->heir->subscribed = 1;
+    free(names);
+}
+
+bool hubs_prepare(struct worker *worker, bool subscribe)
+{
+    struct side *side = worker->next;
+    bool all = true;
+    unsigned dialing = 0;
+    list_each (it, &worker->hubs) {
+        struct hub *hub = CONTAINER(it, struct hub, entry);
+        struct pool *pool = pool_get(side->home, side_identity(side, hub->identity), 2, 0, 0);
+        if (!hub->channels || pool->refusal[0] || pool->noauth)
+            continue;
+        if (!hub->heir && (hub->heir = side_link(pool, &dialing)))
+            hub->heir->hub_heir = hub;
+        if (hub->heir && subscribe && !hub->heir->subscribed)
+            heir_subscribe(hub);
+        all &= hub->heir && !hub->heir->sent.head;
+    }
+    return all;
+}
+
+/* What is confirmed at the old backend is so at the new one; the rest is asked there. */
+static void hub_enter(struct hub *hub)
+{
+    struct hub_channel *channel, *next;
+    struct link *old = hub->link;
+    if (!hub->heir)
+        return; /* the old link dies like any other */
+    spans_clear(&hub->frame);
+    hub->target = NULL;
+    if (old)
+        old->hub = NULL;
+    hub->link = hub->heir;
+    hub->heir = NULL;
+    hub->link->hub_heir = NULL;
+    hub->link->hub = hub;
+    HASH_ITER(hh, hub->channels, channel, next)
+    {
+        if (channel->state != HUB_SUBSCRIBED)
+            channel->state = HUB_WANTED;
+        channel_want(hub, channel);
+    }
+}
+
+void hubs_enter(struct worker *worker)
+{
+    list_each (it, &worker->hubs) {
+        struct hub *hub = CONTAINER(it, struct hub, entry);
+        struct identity *identity = identity_hold(side_identity(worker->next, hub->identity));
+        identity_drop(hub->identity);
+        hub->identity = identity;
+        hub_enter(hub);
+    }
+}
+
+void hubs_abandon(struct worker *worker)
+{
+    list_each (it, &worker->hubs) {
+        struct hub *hub = CONTAINER(it, struct hub, entry);
+        if (hub->heir)
+            link_close(hub->heir, REASON_SURPLUS, NULL);
     }
 }
 

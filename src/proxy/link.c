@@ -291,7 +291,7 @@ static const struct conn_ops link_ops = {
 struct link *link_dial(struct pool *pool, enum link_role role)
 {
     struct worker *worker = pool->node->worker;
-    const struct config *config = worker->snapshot->config;
+    const struct config *config = config_of(pool->node);
     const struct node_address *address = &pool->node->address;
     struct link *link = xcalloc(1, sizeof(*link));
     link->pool = pool;
@@ -308,7 +308,7 @@ struct link *link_dial(struct pool *pool, enum link_role role)
         .host = address->host,
         .port = address->port,
         .path = address->path,
-        .tls = worker->snapshot->backend_tls,
+        .tls = node_snapshot(pool->node)->backend_tls,
         .server_name = config->backend.tls_server_name ? config->backend.tls_server_name
                                                        : address->server_name,
     };

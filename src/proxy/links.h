@@ -125,6 +125,8 @@ struct node {
     unsigned class_room;
     struct node_address address;
     char id[NODE_ID_LEN + 1]; /* in a cluster; "" until it is known */
+    struct snapshot *via;     /* not yet moved to: by whose settings; NULL: the worker's */
+    bool is_cluster;          /* says so in HELLO */
     bool is_primary, gone;    /* as the map has it; gone: not in it any more */
     /* What it tells of the cluster; worker 0's. */
     struct cluster_view *view; /* NULL: none, or too old */
@@ -218,6 +220,18 @@ void node_heard(struct node *node);
 void node_tick(struct node *node);
 void node_close(struct node *node); /* closes all links; their memory goes with the loop's turns */
 void node_free(struct node *node);
+/* One that is left behind: goes when nothing is under way there any more. */
+void node_fade(struct node *node);
+/* The nodes a configuration names, at the end of that list. */
+void nodes_of_config(struct worker *worker, struct snapshot *snapshot, struct list *nodes);
+static inline const struct snapshot *node_snapshot(const struct node *node)
+{
+    return node->via ? node->via : node->worker->snapshot;
+}
+static inline const struct config *config_of(const struct node *node)
+{
+    return node_snapshot(node)->config;
+}
 
 /* ---- link (link.c, login.c) ---- */
 
@@ -246,6 +260,8 @@ struct link {
     struct list entry;    /* pool->links or pool->idle */
     struct client *owner; /* pinned: whose; NULL: warm or shared */
     struct hub *hub;      /* pinned: the shared subscriptions it carries; NULL: none */
+    struct client *heir;  /* at a backend not yet moved to: whose it will be; */
+    struct hub *hub_heir; /* or which hub's */
     uint64_t id;          /* for the log */
     uint64_t backend_id;  /* the backend's CLIENT ID of this connection; 0 unknown */
     struct req_queue sent;
@@ -309,7 +325,7 @@ struct node *cluster_node_by_id(struct worker *worker, const char *id);
 struct node *cluster_node_by_address(struct worker *worker, struct str host, uint16_t port);
 /* A request is on its way to a node that may not be the right one any more: ask all, soon. */
 void cluster_doubt(struct worker *worker);
-void cluster_mode(struct worker *worker, bool is_cluster); /* HELLO tells */
+void cluster_mode(struct node *node, bool is_cluster); /* HELLO tells */
 /* The pool of that class where the slot is; without one, the worker's own node's. NULL: nobody
  * owns the slot. */
 struct pool *cluster_pool(struct worker *worker, struct link_class *class, int slot);
@@ -331,6 +347,11 @@ void topology_confirm(struct worker *asker, struct confirm_mail *letter,
 /* sentinel.c: asks the sentinels where the master is, tells all workers; worker 0. */
 void sentinels_tick(struct worker *worker);
 void sentinels_free(struct worker *worker);
+struct sentinels;
+struct sentinels *sentinels_new(struct worker *worker, const struct snapshot *snapshot,
+                                uint32_t side);
+void sentinels_poll(struct sentinels *all);
+void sentinels_drop(struct sentinels *all);
 
 /* redirect.c: MOVED, ASK and what else means "not here, not now". */
 bool redirect_wanted(struct link *link, struct req *req, const char *ptr, size_t len);
@@ -338,6 +359,7 @@ void redirect_take(struct link *link, struct req *req); /* its reply has ended; 
 void redirect_go(struct worker *worker);                /* whatever may go now */
 void redirect_ran(struct client *client, const struct req *req);
 void redirect_free(struct req *req);
+void redirects_drop(struct worker *worker); /* answers all: there is another backend now */
 
 /* gather.c: one request, many parts. */
 struct link_class *gather_class(const struct gather *gather);

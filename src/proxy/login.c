@@ -58,7 +58,7 @@ static void login_finish(struct link *link)
 
 static bool by_sentinel(const struct link *link)
 {
-    return link_worker(link)->snapshot->config->backend.mode == MODE_SENTINEL;
+    return config_of(link->pool->node)->backend.mode == MODE_SENTINEL;
 }
 
 /* Behind sentinels a node that says it is no master is never written to, whoever named it. */
@@ -94,7 +94,7 @@ static void login_hello_facts(struct link *link, struct str reply)
         snprintf(node->version, sizeof(node->version), "%.*s", (int)version->text.len,
                  version->text.ptr);
     const struct tree *mode = tree ? tree_get(tree, "mode") : NULL;
-    cluster_mode(link_worker(link), mode && str_equal(mode->text, STR("cluster")));
+    cluster_mode(node, mode && str_equal(mode->text, STR("cluster")));
     role_check(link, tree ? tree_get(tree, "role") : NULL);
     if (server)
         snprintf(node->server, sizeof(node->server), "%.*s", (int)server->text.len,
@@ -114,7 +114,7 @@ static void login_hello_done(struct req *req, struct link *link, struct str repl
         link->pool->noauth = true; /* as a client that has not logged in: every reply is NOAUTH */
     } else if (reply.len > 20 && memcmp(reply.ptr, "-ERR unknown command", 20) == 0) {
         link->pool->node->no_hello = true; /* before Redis 6: AUTH alone */
-        cluster_mode(link_worker(link), false);
+        cluster_mode(link->pool->node, false);
         link->retry_login = true;
     } else {
         login_refused(link, reply);

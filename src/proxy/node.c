@@ -106,6 +106,20 @@ struct node *node_new(struct worker *worker, const struct backend_address *addre
     return node;
 }
 
+void nodes_of_config(struct worker *worker, struct snapshot *snapshot, struct list *nodes)
+{
+    const struct config *config = snapshot->config;
+    const struct backend_address nowhere = {.text = "(the master is not known yet)"};
+    bool sentinel = config->backend.mode == MODE_SENTINEL;
+    for (size_t i = 0; i < config->backend.url_count; i++) {
+        struct node *node =
+            node_new(worker, sentinel ? &nowhere : &config->backend.url[i], "redis");
+        list_remove(&node->entry);
+        list_append(nodes, &node->entry);
+        node->via = snapshot == worker->snapshot ? NULL : snapshot;
+    }
+}
+
 static void text_set(char **text, const char *value)
 {
     free(*text);
@@ -145,6 +159,20 @@ void node_tick(struct node *node)
         if (list_empty(&pool->links) && list_empty(&pool->idle))
             pool_free(pool);
     }
+}
+
+/* One that left: what is in flight there ends, then it goes. */
+void node_fade(struct node *node)
+{
+    if (node == node->worker->node)
+        return;
+    list_each_safe (it, &node->pools) {
+        struct pool *pool = CONTAINER(it, struct pool, node_entry);
+        if (pool_fade(pool))
+            pool_free(pool);
+    }
+    if (list_empty(&node->pools))
+        node_free(node);
 }
 
 void node_close(struct node *node)

@@ -5,6 +5,7 @@
  *   admit     who may speak at all (AUTH)
  *   prepare   scripts: the body must be known
  *   judge     the rules: before the session, so that locally answered commands obey them too
+ *   hold      waits while the operator, or a move to another backend, holds requests
  *   shape     limits, delays, rewrites of what the rules let through
  *   session   answered here (HELLO, CLIENT ...), or what the command does to the connection
  *   place     which link; earlier requests on another link are waited for
@@ -16,8 +17,6 @@
 #include "respgate/pressure.h"
 #include "confirm.h"
 #include "stages.h"
-
-enum { STAGE_SHAPE = 4 }; /* what comes before it is without effect on the client */
 
 static enum step classify(struct client *client, struct call *call)
 {
@@ -273,7 +272,7 @@ static enum step dispatch(struct client *client, struct call *call)
  * judged anew, from the start. */
 static void call_freshen(struct client *client, struct call *call)
 {
-    if (call->stage < STAGE_SHAPE ||
+    if (call->stage < STAGE_HOLD ||
         (call->generation == client->worker->snapshot->generation && call->db == client_db(client)))
         return;
     if (call->kind == REQ_MULTI)
@@ -285,6 +284,7 @@ static void call_freshen(struct client *client, struct call *call)
     *call = (struct call){.request = request,
                           .active = true,
                           .shaped = call->shaped,
+                          .held = call->held,
                           .arrived = call->arrived};
 }
 
@@ -302,10 +302,11 @@ enum step pipeline_run(struct client *client)
         STAGE(1, admit);
         STAGE(2, scripting_prepare);
         STAGE(3, judge);
-        STAGE(STAGE_SHAPE, shape_run);
-        STAGE(5, session_run);
-        STAGE(6, place);
-    case 7: return dispatch(client, call);
+        STAGE(STAGE_HOLD, hold_run);
+        STAGE(5, shape_run);
+        STAGE(6, session_run);
+        STAGE(7, place);
+    case 8: return dispatch(client, call);
     }
     return CLOSED;
 }

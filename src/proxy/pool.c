@@ -254,6 +254,10 @@ void pool_link_gone(struct link *link, bool expected, const char *reason)
     }
     if (link->hub)
         hub_gone(link);
+    if (link->heir)
+        link->heir->heir = NULL;
+    link->heir = NULL;
+    hub_heir_gone(link);
     sent_lost(link);
     if (owner && owner->state != CLIENT_CLOSED)
         client_pin_lost(owner);

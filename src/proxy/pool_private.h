@@ -9,11 +9,6 @@ static inline uint64_t now_ms(const struct pool *pool)
     return loop_now(&pool->node->worker->loop);
 }
 
-static inline const struct config *config_of(const struct node *node)
-{
-    return node->worker->snapshot->config;
-}
-
 /* pool.c */
 bool may_dial(struct pool *pool, enum link_role role); /* backoff, limits and dial-rate allow it */
 bool pool_tick(struct pool *pool, uint64_t now);       /* false: unused for long */

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "health.h"
+#include "house.h"
 
 enum { DIAL_BURST = 10, FILES_RESERVED = 64 };
 
@@ -140,21 +141,15 @@ void proxy_adopt(struct proxy *proxy, struct snapshot *snapshot)
     snapshot_drop(old);
 }
 
-bool proxy_reload(struct proxy *proxy, struct problems *problems)
+static void reload_failed(struct proxy *proxy)
 {
-    struct snapshot *snapshot =
-        snapshot_load(proxy->config_path, &proxy->overrides, proxy->snapshot, problems);
-    log_problems(problems, snapshot ? LOG_WARN : LOG_ERROR);
-    proxy->reloads++;
-    proxy->reloaded = clock_wall();
-    proxy->reload_failed = !snapshot;
-    if (!snapshot) {
-        proxy->reload_failures++;
-        audit_note(proxy, "reload", "failed, the configuration in force stays");
-        log_error(NULL, "reload failed: %zu mistake%s, the configuration in force stays",
-                  problems->errors, problems->errors == 1 ? "" : "s");
-        return false;
-    }
+    proxy->reload_failures++;
+    proxy->reload_failed = true;
+    audit_note(proxy, "reload", "failed, the configuration in force stays");
+}
+
+void proxy_reload_adopt(struct proxy *proxy, struct snapshot *snapshot)
+{
     const struct config *config = snapshot->config;
     if (!log_open(config->log.file, config->log.level, config->log.json))
         log_error(NULL, "cannot open the log file %s; the old one stays", config->log.file);
@@ -165,8 +160,39 @@ bool proxy_reload(struct proxy *proxy, struct problems *problems)
     audit_open(proxy, old->log.audit_file);
     config_free(old);
     door_pace(proxy);
-    log_notice(NULL, "reload done: %zu rules in force", policy_rule_count(snapshot->policy));
+}
+
+void proxy_reload_done(struct proxy *proxy)
+{
+    log_notice(NULL, "reload done: %zu rules in force", policy_rule_count(proxy->snapshot->policy));
     audit_note(proxy, "reload", "done");
+}
+
+bool proxy_reload(struct proxy *proxy, struct problems *problems)
+{
+    proxy->reloads++;
+    proxy->reloaded = clock_wall();
+    proxy->reload_failed = false;
+    if (proxy->move) {
+        reload_failed(proxy);
+        problem_error(problems, (struct where){proxy->config_path, 0},
+                      "a move to another backend is under way, try again when it is over");
+        log_problems(problems, LOG_ERROR);
+        return false;
+    }
+    struct snapshot *snapshot =
+        snapshot_load(proxy->config_path, &proxy->overrides, proxy->snapshot, problems);
+    log_problems(problems, snapshot ? LOG_WARN : LOG_ERROR);
+    if (!snapshot) {
+        reload_failed(proxy);
+        log_error(NULL, "reload failed: %zu mistake%s, the configuration in force stays",
+                  problems->errors, problems->errors == 1 ? "" : "s");
+        return false;
+    }
+    if (config_moves(proxy->snapshot->config, snapshot->config))
+        return move_start(proxy, snapshot);
+    proxy_reload_adopt(proxy, snapshot);
+    proxy_reload_done(proxy);
     return true;
 }
 
@@ -313,6 +339,7 @@ static void proxy_tick(struct loop *loop)
         door_pace(proxy);
     policy_sweep(proxy->snapshot->policy, clock_ns());
     proxy_switches_tick(proxy);
+    proxy_pause_tick(proxy);
     if (proxy->side)
         proxy->side->tick(proxy);
 }
@@ -399,6 +426,7 @@ void proxy_free(struct proxy *proxy)
     loop_free(&proxy->loop);
     audit_free(proxy);
     reports_free(proxy);
+    move_free(proxy);
     visits_free(proxy);
     snapshot_drop(proxy->snapshot);
     health_free(proxy);

@@ -343,6 +343,21 @@ void redirect_go(struct worker *worker)
     }
 }
 
+void redirects_drop(struct worker *worker)
+{
+    while (!list_empty(&worker->held)) {
+        struct redirect *redirect = CONTAINER(worker->held.next, struct redirect, entry);
+        struct req *req = redirect->req;
+        list_remove(&redirect->entry);
+        if (req->client)
+            req->client->deferred--;
+        req->state = REQ_SENT; /* nobody's any more, and about to be answered */
+        if (req_wanted(req))
+            req_answer(req, "-ERR respgate: backend is unavailable\r\n");
+        req_free(worker, req);
+    }
+}
+
 /* A later request has run. Held ones for the same slot must not run after it. */
 static struct req *first_overtaken(const struct client *client, const struct req *ran)
 {

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "house.h"
 #include "sentinel.h"
 
 enum {
@@ -24,14 +25,28 @@ enum {
 
 struct master_mail {
     struct mail mail;
+    uint32_t side;
     struct sentinel_answer master;
 };
 
-static void master_adopt(struct worker *worker, const struct sentinel_answer *master)
+/* The node of that side: where the worker is, or is about to move to. NULL: neither. */
+static struct node *node_of_side(const struct worker *worker, uint32_t side)
+{
+    if (worker->side == side)
+        return worker->node;
+    if (worker->next && worker->next->serial == side)
+        return CONTAINER(worker->next->nodes.next, struct node, entry);
+    return NULL;
+}
+
+static void master_adopt(struct worker *worker, uint32_t side, const struct sentinel_answer *master)
 {
     char text[SENTINEL_HOST_MAX + 8];
+    struct node *node = node_of_side(worker, side);
+    if (!node)
+        return;
     snprintf(text, sizeof(text), "%s:%u", master->host, master->port);
-    node_relocate(worker->node, master->host, master->port, NULL, text);
+    node_relocate(node, master->host, master->port, NULL, text);
 }
 
 static void master_arrived(struct loop *loop, struct mail *mail)
@@ -39,7 +54,7 @@ static void master_arrived(struct loop *loop, struct mail *mail)
     struct master_mail *letter = CONTAINER(mail, struct master_mail, mail);
     struct worker *worker = CONTAINER(loop, struct worker, loop);
     if (!worker->drained)
-        master_adopt(worker, &letter->master);
+        master_adopt(worker, letter->side, &letter->master);
     free(letter);
 }
 
@@ -68,9 +83,10 @@ static void master_publish(struct sentinels *all, const struct sentinel *source)
         struct master_mail *letter = xcalloc(1, sizeof(*letter));
         letter->mail.run = master_arrived;
         letter->master = *master;
+        letter->side = all->side;
         loop_post(&proxy->workers[i].loop, &letter->mail);
     }
-    master_adopt(all->worker, master);
+    master_adopt(all->worker, all->side, master);
 }
 
 /* ---- whom to believe ---- */
@@ -177,7 +193,7 @@ void sentinel_message(struct sentinel *sentinel, const struct tree *message)
         return;
     for (size_t i = 0; i < all->count; i++)
         all->each[i].ask_at = 0;
-    sentinels_tick(all->worker);
+    sentinels_poll(all);
 }
 
 /* ---- lines ---- */
@@ -202,7 +218,7 @@ void sentinel_failed(struct sentinel *sentinel, struct sentinel_line *line, cons
     log_info(NULL, "sentinel %s", all->reason);
 }
 
-static void sentinel_poll(struct sentinel *sentinel, uint64_t now, uint64_t step)
+static void one_poll(struct sentinel *sentinel, uint64_t now, uint64_t step)
 {
     if (sentinel->talk)
         sentinel_line_tick(sentinel->talk, now);
@@ -267,17 +283,18 @@ static char *copy_or_null(const char *text)
     return text ? xstrdup(text) : NULL;
 }
 
-static struct sentinels *sentinels_new(struct worker *worker)
+struct sentinels *sentinels_new(struct worker *worker, const struct snapshot *snapshot,
+                                uint32_t side)
 {
-    const struct config *config = worker->snapshot->config;
+    const struct config *config = snapshot->config;
     struct sentinels *all = xcalloc(1, sizeof(*all));
     all->worker = worker;
+    all->side = side;
     all->master_name = xstrdup(config->backend.master_name);
     all->username = copy_or_null(config->backend.sentinel_username);
     all->password = copy_or_null(config->backend.sentinel_password);
     all->server_name = copy_or_null(config->backend.tls_server_name);
-    all->tls =
-        worker->snapshot->backend_tls ? tls_context_hold(worker->snapshot->backend_tls) : NULL;
+    all->tls = snapshot->backend_tls ? tls_context_hold(snapshot->backend_tls) : NULL;
     all->away_since = loop_now(&worker->loop);
     all->count = config->backend.sentinel_count;
     all->each = xcalloc(all->count, sizeof(*all->each));
@@ -290,26 +307,34 @@ static struct sentinels *sentinels_new(struct worker *worker)
     return all;
 }
 
-void sentinels_tick(struct worker *worker)
+void sentinels_poll(struct sentinels *all)
 {
-    if (worker->snapshot->config->backend.mode != MODE_SENTINEL)
-        return;
-    if (!worker->sentinels)
-        worker->sentinels = sentinels_new(worker);
-    struct sentinels *all = worker->sentinels;
-    uint64_t now = loop_now(&worker->loop);
-    bool doubt = !all->master.known || !worker->node->ready_links || worker->node->breaker_open ||
-                 worker->node->timeouts;
+    const struct node *node = node_of_side(all->worker, all->side);
+    uint64_t now = loop_now(&all->worker->loop);
+    bool doubt =
+        !node || !all->master.known || !node->ready_links || node->breaker_open || node->timeouts;
     for (size_t i = 0; i < all->count; i++)
-        sentinel_poll(&all->each[i], now, doubt ? DOUBT_MS : QUIET_MS);
+        one_poll(&all->each[i], now, doubt ? DOUBT_MS : QUIET_MS);
     away_check(all, now);
     down_check(all, now);
 }
 
+void sentinels_tick(struct worker *worker)
+{
+    if (!worker->sentinels && worker->snapshot->config->backend.mode == MODE_SENTINEL)
+        worker->sentinels = sentinels_new(worker, worker->snapshot, worker->side);
+    if (worker->sentinels)
+        sentinels_poll(worker->sentinels);
+}
+
 void sentinels_free(struct worker *worker)
 {
-    struct sentinels *all = worker->sentinels;
+    sentinels_drop(worker->sentinels);
     worker->sentinels = NULL;
+}
+
+void sentinels_drop(struct sentinels *all)
+{
     for (size_t i = 0; all && i < all->count; i++) {
         struct sentinel *one = &all->each[i];
         if (one->talk)

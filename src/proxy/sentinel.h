@@ -33,6 +33,7 @@ struct sentinel {
 /* Worker 0's. Strings are copies: a reload does not touch them. */
 struct sentinels {
     struct worker *worker;
+    uint32_t side;                                         /* of which backend: worker->side */
     char *master_name, *username, *password, *server_name; /* password NULL: no login */
     struct tls_context *tls;                               /* NULL: plain */
     size_t count;

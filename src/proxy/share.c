@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <uthash.h>
 
+#include "house.h"
 #include "share.h"
 #include "stages.h"
 
@@ -462,6 +463,18 @@ void shares_tick(struct worker *worker)
                 now > channel->since + UNWANTED_MS)
                 channel_leave(share, channel); /* who wanted it has gone, or was told */
         }
+    }
+}
+
+/* Those of the configuration's identity are of the new one's from now on. */
+void shares_enter(struct worker *worker)
+{
+    list_each (it, &worker->shares) {
+        struct share *share = CONTAINER(it, struct share, entry);
+        struct identity *identity = side_identity(worker->next, share->identity);
+        identity_hold(identity);
+        identity_drop(share->identity);
+        share->identity = identity;
     }
 }
 

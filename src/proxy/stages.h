@@ -4,7 +4,10 @@
 
 #include "links.h"
 
+enum { STAGE_HOLD = 4 }; /* what comes before it is without effect on the client */
 enum step pipeline_run(struct client *client);
+enum step hold_run(struct client *client, struct call *call); /* hold.c */
+void hold_ended(struct client *client);
 enum step session_run(struct client *client, struct call *call); /* session.c */
 uint8_t session_row(const char *command);                        /* for snapshot_new */
 /* REFUSED: out holds the error text. ASK: only for the client's own call; it waits. */
@@ -125,6 +128,7 @@ void shares_tick(struct worker *worker);
 void shares_free(struct worker *worker);
 void hub_ready(struct link *link);
 void hub_gone(struct link *link);
+void hub_heir_gone(struct link *link);
 void hub_refused(struct link *link);
 enum frame_target hub_frame(struct link *link, int kind, struct str name, bool confirmation);
 void hub_bytes(struct link *link, struct span span, bool last);

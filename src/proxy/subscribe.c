@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <uthash.h>
 
+#include "house.h"
 #include "stages.h"
 
 struct subscription {
@@ -244,51 +245,64 @@ void subscribe_done(struct client *client)
 
 /* ---- a lost link: set up again, unseen by the client ---- */
 
-static void restore_send(struct client *client, struct span command, uint32_t expect)
+static void restore_send(struct link *link, struct span command, uint32_t expect)
 {
-    struct req *req = req_new(client->worker);
+    struct req *req = req_new(link->pool->node->worker);
     req->kind = expect ? REQ_SUBSCRIBE : REQ_FORWARD;
     req->expect = expect;
     req->bytes = command;
     req->size = command.len;
     req->traits = TRAIT_NO_TIMEOUT;
-    link_send(client->pinned, req); /* no client: the answers are read and dropped */
+    link_send(link, req); /* no client: the answers are read and dropped */
 }
 
-static void restore_kind(struct client *client, int kind)
+void subscribe_on(struct link *link, int kind, const struct str *names, size_t count)
 {
-    struct subscriptions *set = client->subscriptions;
-    struct subscription *row, *next;
     struct buf buf = {0};
-    if (!set || !set->counts[kind])
-        return;
-    struct str *argv = xmalloc(sizeof(*argv) * (set->counts[kind] + 1));
-    size_t argc = 0;
-    argv[argc++] = str_of(subscribe_names[kind]);
-    HASH_ITER(hh, set->rows, row, next)
-    {
-        if (row->key[0] == kind)
-            argv[argc++] = (struct str){row->key + 1, row->len - 1};
-    }
-    write_command(&buf, argc, argv);
-    restore_send(client, span_copy(buf.ptr, buf.len), (uint32_t)argc - 1);
+    struct str *argv = xmalloc(sizeof(*argv) * (count + 1));
+    argv[0] = str_of(subscribe_names[kind]);
+    memcpy(argv + 1, names, count * sizeof(*argv));
+    write_command(&buf, count + 1, argv);
+    restore_send(link, span_copy(buf.ptr, buf.len), (uint32_t)count);
     buf_free(&buf);
     free(argv);
 }
 
-void subscriptions_restore(struct client *client)
+static void restore_kind(struct client *client, struct link *link, int kind)
+{
+    struct subscriptions *set = client->subscriptions;
+    struct subscription *row, *next;
+    if (!set || !set->counts[kind])
+        return;
+    struct str *names = xmalloc(sizeof(*names) * set->counts[kind]);
+    size_t count = 0;
+    HASH_ITER(hh, set->rows, row, next)
+    {
+        if (row->key[0] == kind)
+            names[count++] = (struct str){row->key + 1, row->len - 1};
+    }
+    subscribe_on(link, kind, names, count);
+    free(names);
+}
+
+void subscriptions_send(struct client *client, struct link *link)
 {
     static const char no_touch[] = "*3\r\n$6\r\nCLIENT\r\n$8\r\nNO-TOUCH\r\n$2\r\nON\r\n";
+    if (client->tracking_command.ptr)
+        restore_send(link, span_copy(client->tracking_command.ptr, client->tracking_command.len),
+                     0);
+    if (client->pins & PIN_NO_TOUCH)
+        restore_send(link, span_copy(no_touch, sizeof(no_touch) - 1), 0);
+    for (int kind = 0; kind < 3; kind++)
+        restore_kind(client, link, kind);
+}
+
+void subscriptions_restore(struct client *client)
+{
     client->restoring = false;
     if (!client->pinned)
         return;
-    if (client->tracking_command.ptr)
-        restore_send(client, span_copy(client->tracking_command.ptr, client->tracking_command.len),
-                     0);
-    if (client->pins & PIN_NO_TOUCH)
-        restore_send(client, span_copy(no_touch, sizeof(no_touch) - 1), 0);
-    for (int kind = 0; kind < 3; kind++)
-        restore_kind(client, kind);
+    subscriptions_send(client, client->pinned);
     log_info(client_who(client), "subscriptions and tracking set up again on a new link");
 }
 

@@ -408,4 +408,5 @@ void topology_free(struct worker *worker)
     letters_free(&worker->topology->in_round);
     map_drop(worker->topology->map);
     free(worker->topology);
+    worker->topology = NULL;
 }

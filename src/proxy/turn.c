@@ -82,6 +82,8 @@ void call_end(struct client *client)
 {
     span_drop(&client->call.request.bytes);
     charge_land(&client->call.charges);
+    if (unlikely(client->call.held))
+        hold_ended(client);
     client->call.active = false;
     client->skip_this = false;
 }

@@ -3,6 +3,7 @@
 #include <malloc.h>
 
 #include "count.h"
+#include "house.h"
 #include "lease.h"
 #include "scripting.h"
 
@@ -99,6 +100,7 @@ static bool may_go(const struct client *client)
 static void nodes_close(struct worker *worker)
 {
     sentinels_free(worker);
+    side_close(worker);
     list_each (it, &worker->nodes)
         node_close(CONTAINER(it, struct node, entry));
 }
@@ -201,6 +203,7 @@ static void worker_tick(struct loop *loop)
     worker->at_work = 0;
     list_each_safe (it, &worker->nodes)
         node_tick(CONTAINER(it, struct node, entry));
+    side_tick(worker);
     shares_tick(worker);
     hub_tick(worker);
     cluster_tick(worker);
@@ -283,6 +286,8 @@ void worker_free(struct worker *worker)
     hubs_free(worker);
     list_each_safe (it, &worker->nodes)
         node_free(CONTAINER(it, struct node, entry));
+    list_each_safe (old, &worker->leaving)
+        node_free(CONTAINER(old, struct node, entry));
     free(worker->classes);
     cluster_free(worker);
     topology_free(worker);
@@ -323,11 +328,10 @@ void worker_init(struct worker *worker, struct proxy *proxy, unsigned index,
     counts_init(worker);
     list_init(&worker->nodes);
     list_init(&worker->held);
+    list_init(&worker->holding);
+    list_init(&worker->leaving);
     const struct config *config = worker->snapshot->config;
-    const struct backend_address nowhere = {.text = "(the master is not known yet)"};
-    bool sentinel = config->backend.mode == MODE_SENTINEL;
-    for (size_t i = 0; i < config->backend.url_count; i++)
-        node_new(worker, sentinel ? &nowhere : &config->backend.url[i], "redis");
+    nodes_of_config(worker, worker->snapshot, &worker->nodes);
     worker->node = CONTAINER(worker->nodes.next, struct node, entry);
     worker->clustered = config->backend.mode == MODE_CLUSTER;
     worker->mode_known = config->backend.mode != MODE_AUTO;

@@ -244,9 +244,27 @@ static void reloads(void **state)
               "t:3: 'threads' cannot change at run time: restart respgate\n");
     reload_is("[proxy]\nthreads = 2\n", "",
               "t: 'threads' cannot change at run time: restart respgate\n");
-    reload_is("[backend]\nurl = redis://:a@h\n", "[backend]\nurl = redis://:b@h\n",
-              "t: 'password-file' cannot change at run time: restart respgate\n"
-              "t: 'control-password-file' cannot change at run time: restart respgate\n");
+}
+
+static bool moves(const char *old_text, const char *new_text)
+{
+    struct config *old = loads(old_text), *new = loads(new_text);
+    bool result = config_moves(old, new);
+    config_free(old);
+    config_free(new);
+    return result;
+}
+
+static void reload_that_moves(void **state)
+{
+    assert_false(moves("", ""));
+    assert_false(moves("", "[backend]\nurl = redis://127.0.0.1:6379\npark-timeout = 5s\n"));
+    assert_true(moves("", "[backend]\nurl = redis://other\n"));
+    assert_true(moves("", "[backend]\nmode = cluster\n"));
+    assert_true(moves("[backend]\nurl = redis://:a@h\n", "[backend]\nurl = redis://:b@h\n"));
+    assert_true(moves("[backend]\nurl = redis://a:x@h\n", "[backend]\nurl = redis://b:x@h\n"));
+    assert_true(moves("[backend]\nurl = rediss://h\n",
+                      "[backend]\nurl = rediss://h\ntls-server-name = other\n"));
 }
 
 static void scripts(void **state)
@@ -270,13 +288,20 @@ static void scripts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(defaults),        cmocka_unit_test(every_field_is_set),
-        cmocka_unit_test(ranges),          cmocka_unit_test(not_in_this_version),
+        cmocka_unit_test(defaults),
+        cmocka_unit_test(every_field_is_set),
+        cmocka_unit_test(ranges),
+        cmocka_unit_test(not_in_this_version),
         cmocka_unit_test(seeds),
-        cmocka_unit_test(limits_in_order), cmocka_unit_test(listeners),
-        cmocka_unit_test(users),           cmocka_unit_test(identities),
-        cmocka_unit_test(warnings),        cmocka_unit_test(overrides_replace),
-        cmocka_unit_test(reloads),         cmocka_unit_test(scripts),
+        cmocka_unit_test(limits_in_order),
+        cmocka_unit_test(listeners),
+        cmocka_unit_test(users),
+        cmocka_unit_test(identities),
+        cmocka_unit_test(warnings),
+        cmocka_unit_test(overrides_replace),
+        cmocka_unit_test(reloads),
+        cmocka_unit_test(reload_that_moves),
+        cmocka_unit_test(scripts),
     };
     return cmocka_run_group_tests(tests, folder_enter, folder_leave);
 }
