@@ -297,6 +297,7 @@ struct report_pressure {
     const char *node;
     int64_t memory_level, used, limit;                     /* limit 0: none known */
     int64_t disk_level, disk, disk_limit, aof, aof_growth; /* growth: bytes a second */
+    int64_t growth;                                        /* of memory, bytes a second */
     int64_t memory_full, disk_full; /* seconds until then, as it goes on; -1 not in sight */
     int64_t keys, clients, clients_max, blocked, evicted, replicas;
     int64_t aof_ok, rdb_ok, rdb_saved; /* rdb_saved: seconds since 1970 */
@@ -344,6 +345,7 @@ struct report {
     size_t addresses;                      /* distinct ones among the clients */
     uint64_t prefix_bytes;                 /* memory of the tables */
     size_t states[8];                      /* clients by state, see report_client.state */
+    const char *growth;                    /* report_growth_text() */
     uint64_t cpu_us;                       /* user and system, of the process */
     uint64_t counters[STAT_COUNT];
     struct histogram proxy, backend; /* of all commands */
@@ -363,6 +365,16 @@ struct report {
     REPORT_LIST(report_outside, outside);
     REPORT_LIST(report_memory, memory);
 };
+/* Whose writes were most of the last minute's, by bytes. False: nobody wrote. (growth.c) */
+struct report_growth {
+    struct str prefix;
+    const char *address;     /* who wrote most of it; "" nobody */
+    unsigned percent;        /* of all bytes written: the prefix */
+    unsigned writer_percent; /* of the prefix: the writer */
+};
+bool must_check report_growth(const struct report *report, struct report_growth *out);
+/* "82 % of the growth is firehose_* from 10.0.3.7", or "". */
+const char *report_growth_text(struct report *report);
 /* The row of this name, made when there is none yet. Good until the next call. */
 struct report_prefix *report_prefix_row(struct report *report, struct str name);
 /* When all parts are in: lists in their order, and no more prefixes than prefixes_max. */

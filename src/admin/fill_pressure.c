@@ -1,4 +1,5 @@
-/* fill_pressure.c - tables of what the poller knows of nodes, queues and who goes round the gate. */
+/* fill_pressure.c - tables of what the poller knows of nodes, queues and who goes round the gate.
+ */
 #include "fill.h"
 
 #include "respgate/pressure.h"
@@ -18,6 +19,8 @@ void fill_PRESSURE(struct table *table, const struct source *source)
         table_known(table, node->used);
         table_known(table, node->limit);
         table_known(table, node->memory_full);
+        table_known(table, node->growth);
+        table_text(table, node->growth > 0 ? report->growth : "");
         table_text(table, pressure_name((enum pressure)node->disk_level));
         table_known(table, node->disk);
         table_known(table, node->disk_limit);

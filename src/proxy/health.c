@@ -153,6 +153,7 @@ static void memory_learn(struct health *health, const struct info *info,
     if (level != before)
         log_level_change(health, "memory", before, level, used, limit);
     trend_add(&health->poll.memory, now, (double)used);
+    health_set(health->memory_growth, (int64_t)health->poll.memory.slope);
     health_set(health->memory_full_s,
                limit ? trend_until(&health->poll.memory, (double)limit) : -1);
 }
@@ -264,21 +265,6 @@ static void facts_store(struct health *health, const struct info *info)
         health_set(health->info.connected_slaves, INFO_UNKNOWN);
 }
 
-enum { FORECAST_S = 15 * 60, FORECAST_PAUSE_MS = 5 * 60 * 1000 };
-
-/* "memory full in 14 min": while there is time to act. */
-static void say_forecast(struct health *health, uint64_t now)
-{
-    int64_t left = health->memory_full_s;
-    bool guarded = health->memory_bound != UINT64_MAX;
-    if (!guarded || left < 0 || left > FORECAST_S || health->memory_level == PRESSURE_CRITICAL ||
-        (health->poll.forecast_said && now < health->poll.forecast_said + FORECAST_PAUSE_MS))
-        return;
-    health->poll.forecast_said = now;
-    log_warn(NULL, "node %s: memory full in %lld min %lld s at %s/s", health->name,
-             (long long)left / 60, (long long)left % 60, size_text(health->poll.memory.slope).text);
-}
-
 void health_learn(struct health *health, const struct info *info, const struct config *config,
                   uint64_t now)
 {
@@ -299,7 +285,6 @@ void health_learn(struct health *health, const struct info *info, const struct c
         log_info(NULL, "node %s: AOF %u%% of its volume, %s", health->name,
                  pressure_percent(gauge_now(&health->disk), health->disk_size),
                  size_text((double)health->disk_size).text);
-    say_forecast(health, now);
     health_set(health->polled, (uint64_t)clock_wall());
     health_set(health->known, true);
     health->poll.last = *info;

@@ -28,7 +28,6 @@ struct poll_state {
     bool judge_rewrite;      /* at the next tick */
     bool has_last, said_volume;
     struct trend memory, aof;
-    uint64_t forecast_said;
     uint64_t rewrite_asked; /* loop ms; 0: never */
     int64_t rewrite_from;   /* bytes of the AOF then */
     enum rewrite rewrite;   /* as last judged */
@@ -59,6 +58,7 @@ struct health {
     uint64_t disk_size;    /* 0: unknown */
     uint64_t disk_bound;
     uint64_t disk_due;                  /* from here on a rewrite is due: look at once */
+    int64_t memory_growth;              /* bytes a second */
     int64_t memory_full_s, disk_full_s; /* until then; -1 not in sight */
     int64_t aof_growth;                 /* bytes a second */
     uint64_t advice;                    /* bits of enum advice */
@@ -75,6 +75,14 @@ struct health {
     uint32_t pushed;    /* PUSHED_*: something was refused for what is reckoned; look at once */
 
     struct poll_state poll;
+    struct forecast {
+        struct mail mail;
+        struct proxy *proxy;
+        const char *what;
+        int64_t left;  /* seconds */
+        uint64_t said; /* loop ms; 0: never */
+        bool asking;   /* the letter is under way */
+    } forecast;
     struct volume_letter {
         struct mail mail;
         struct proxy *proxy;
@@ -97,6 +105,9 @@ void health_free(struct proxy *proxy);
  * that INFO, size 0 when it is not. (health.c) */
 void health_learn(struct health *health, const struct info *info, const struct config *config,
                   uint64_t now);
+/* After health_learn(): says when the node will be full within the hour, and whose writes do it.
+ * (forecast.c) */
+void forecast_tick(struct proxy *proxy, struct health *health, uint64_t now);
 /* Round the gate (outside.c): what happened at the node and did not come through respgate. */
 void outside_tick(struct node *node, struct link *link, uint64_t now);
 /* After health_learn() of an INFO: whether keys vanished. before: the INFO before it. */

@@ -108,6 +108,7 @@ static void info_learn(struct worker *worker, struct health *health)
     if (compare)
         outside_keys(worker->proxy, health, &before, &health->poll.last);
     rewrite_ended(health);
+    forecast_tick(worker->proxy, health, loop_now(&worker->loop));
     health->poll.judge_rewrite = true;
 }
 

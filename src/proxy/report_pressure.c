@@ -8,6 +8,12 @@ static int64_t known(uint64_t amount)
     return amount > INT64_MAX ? -1 : (int64_t)amount;
 }
 
+/* What shrinks does not grow. */
+static int64_t known_growth(int64_t slope)
+{
+    return slope > 0 ? slope : 0;
+}
+
 static void report_health(struct report *report, const struct health *health)
 {
     const struct info *info = &health->info;
@@ -20,8 +26,8 @@ static void report_health(struct report *report, const struct health *health)
         .disk = health_get(health->disk_size) ? known(gauge_now(&health->disk)) : -1,
         .disk_limit = known(health_get(health->disk_size)),
         .aof = health_get(info->aof_current_size),
-        .aof_growth = known(
-            health_get(health->aof_growth) > 0 ? (uint64_t)health_get(health->aof_growth) : 0),
+        .aof_growth = known_growth(health_get(health->aof_growth)),
+        .growth = known_growth(health_get(health->memory_growth)),
         .memory_full = health_get(health->memory_full_s),
         .disk_full = health_get(health->disk_full_s),
         .keys = health_get(info->keys),
