@@ -234,6 +234,7 @@ struct client {
     uint64_t active; /* loop ms of its last byte */
     uint64_t requests, denied, bytes_in;
     uint64_t requests_counted, denied_counted; /* of these, for its user */
+    uint16_t user_at;                          /* its user's place in the counts + 1; 0: not known */
     struct prefix_writer writer;               /* as whom its writes count */
     struct key_mark *exec_marks;               /* of the transaction whose EXEC is not sent yet */
     size_t exec_mark_count;
@@ -533,9 +534,11 @@ bool must_check proxy_pause(struct proxy *proxy, bool writes, uint64_t ms,
 bool proxy_resume(struct proxy *proxy); /* false: there was no pause */
 void proxy_pause_tick(struct proxy *proxy);
 /* Collects what there is to tell from all workers. done is called once, on the main loop, and
- * frees the report with report_free(). Call it on the main thread. (report.c) */
-void proxy_report(struct proxy *proxy, void (*done)(struct report *report, void *context),
-                  void *context);
+ * frees the report with report_free(). Call it on the main thread. (report.c)
+ * Ten thousand rows of clients hold a worker up for milliseconds: only for those who show them. */
+enum report_extent { REPORT_COUNTS, REPORT_CLIENTS };
+void proxy_report(struct proxy *proxy, enum report_extent extent,
+                  void (*done)(struct report *report, void *context), void *context);
 /* Something to be done at every worker, one after the other, and then on the main thread, which
  * asks for it. Embedded as the first member of an allocation: when the process ends before done, it
  * is freed as it is. (visit.c) */

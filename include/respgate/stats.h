@@ -53,8 +53,11 @@ void histogram_add(struct histogram *histogram, uint64_t us, uint64_t times);
 void histogram_merge(struct histogram *to, const struct histogram *from);
 /* The value that this part (0.99) of all is not above; 0 when there is none. */
 uint64_t histogram_percentile(const struct histogram *histogram, double part);
-/* How many are at most this: for the buckets of Prometheus. */
+/* How many are at most this. */
 uint64_t histogram_below(const struct histogram *histogram, uint64_t us);
+/* The same for several bounds that rise, in one walk: the buckets of Prometheus. */
+void histogram_buckets(const struct histogram *histogram, const uint64_t *bounds, size_t count,
+                       uint64_t *below);
 void histogram_clear(struct histogram *histogram);
 
 /* ---- the prefix of a key (scheme.c) ---- */
@@ -346,6 +349,7 @@ struct report {
     uint64_t prefix_bytes;                 /* memory of the tables */
     size_t states[8];                      /* clients by state, see report_client.state */
     const char *growth;                    /* report_growth_text() */
+    size_t clients_now;                    /* of all states; they have no rows in every report */
     uint64_t cpu_us;                       /* user and system, of the process */
     uint64_t counters[STAT_COUNT];
     struct histogram proxy, backend; /* of all commands */

@@ -83,7 +83,7 @@ void history_tick(struct admin *admin, uint64_t now)
         history.known = false; /* what comes next would be an average over a long time */
     else if (!history.asking) {
         history.asking = sample;
-        proxy_report(admin->proxy, history_report, NULL);
+        proxy_report(admin->proxy, REPORT_COUNTS, history_report, NULL);
     }
 }
 

@@ -46,6 +46,7 @@ void client_set_identity(struct client *client, struct identity *identity, const
     identity_drop(old);
     free(client->user_name);
     client->user_name = user ? xstrdup(user) : NULL;
+    client->user_at = 0;
     client->subject.user = client->user_name ? str_of(client->user_name) : (struct str){"", 0};
     client->rules_generation = 0;
 }

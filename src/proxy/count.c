@@ -73,18 +73,19 @@ static struct user_counts *user_counts_of(struct counts *counts, const char *nam
     return &counts->users[counts->user_count++];
 }
 
-void user_count(struct client *client)
+struct user_counts *user_count(struct client *client)
 {
-    uint64_t requests = client->requests - client->requests_counted;
-    uint64_t denied = client->denied - client->denied_counted;
-    if (!requests && !denied)
-        return;
-    struct user_counts *user =
-        user_counts_of(client->worker->counts, client->user_name ? client->user_name : "(none)");
-    user->requests += requests;
-    user->denied += denied;
+    struct counts *counts = client->worker->counts;
+    if (!client->user_at) {
+        const char *name = client->user_name ? client->user_name : "(none)";
+        client->user_at = (uint16_t)(user_counts_of(counts, name) - counts->users + 1);
+    }
+    struct user_counts *user = &counts->users[client->user_at - 1];
+    user->requests += client->requests - client->requests_counted;
+    user->denied += client->denied - client->denied_counted;
     client->requests_counted = client->requests;
     client->denied_counted = client->denied;
+    return user;
 }
 
 /* ---- prefixes ---- */

@@ -19,6 +19,7 @@ struct rule_counts {
 struct user_counts {
     char *name;
     uint64_t requests, denied;
+    size_t clients; /* only while a report is filled */
 };
 
 /* Replies one after the other of which all times are the same: they arrived in one turn and were
@@ -88,6 +89,8 @@ static inline void call_counted(struct client *client, const struct call *call)
 void call_count(struct client *client, struct call *call, struct req *req);
 /* Its reply is whole. */
 void reply_count(struct link *link, struct client *client, struct req *req);
+/* It will not be sent again: its bytes go, and its key stays for what is slow or large. */
+void req_forget(struct req *req);
 /* respgate answered in its place, with an error. */
 void req_failed(struct worker *worker, const struct req *req);
 void call_failed(struct client *client); /* the same, before it was sent */
@@ -102,8 +105,8 @@ void stats_rule(struct worker *worker, uint16_t rule, enum rule_count count);
 void report_counts(struct report *report, struct worker *worker);
 /* Nodes and queues as the poller knows them; main thread (report_pressure.c). */
 void report_pressure(struct report *report, struct proxy *proxy);
-/* The client leaves or logs in as somebody else. */
-void user_count(struct client *client);
+/* The client leaves, logs in as somebody else, or is reported: brings its user up to date. */
+struct user_counts *user_count(struct client *client);
 /* As whom its writes count: its address is known from here on. */
 void client_writer(struct client *client);
 /* All of the client's output has been taken. */

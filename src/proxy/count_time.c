@@ -121,11 +121,27 @@ static struct asker asker_of(const struct client *client)
     return asker;
 }
 
-/* Its first key, while its bytes are kept: on a pinned link they are gone when it is sent. */
+/* Its first key; len 0: it has none. */
 static struct str req_key(const struct req *req)
 {
     struct str bytes = {req->bytes.ptr, req->bytes.len};
+    if (req->key)
+        return (struct str){req->key->ptr, req->key->len};
     return req->key_arg && bytes.ptr ? request_argument(bytes, req->key_arg) : (struct str){0};
+}
+
+/* A copy of the key is small; the bytes would hold the whole chunk they were read into, for as long
+ * as a BLPOP waits. */
+void req_forget(struct req *req)
+{
+    struct str key = COUNTING ? req_key(req) : (struct str){0};
+    if (key.len) {
+        size_t len = key.len < KEY_KEPT ? key.len : KEY_KEPT;
+        req->key = xmalloc(sizeof(*req->key) + len);
+        *req->key = (struct kept_key){.len = (uint16_t)len, .ptr = (char *)(req->key + 1)};
+        memcpy(req->key->ptr, key.ptr, len);
+    }
+    span_drop(&req->bytes);
 }
 
 static void slow_reply(struct worker *worker, struct node *node, struct client *client,

@@ -31,7 +31,7 @@ static void forecast_ask(struct loop *loop, struct mail *mail)
 {
     struct forecast *forecast = CONTAINER(mail, struct forecast, mail);
     (void)loop;
-    proxy_report(forecast->proxy, forecast_say, forecast);
+    proxy_report(forecast->proxy, REPORT_COUNTS, forecast_say, forecast);
 }
 
 /* ---- on the poller's thread ---- */

@@ -74,7 +74,7 @@ void link_send(struct link *link, struct req *req)
     /* Never sent again: what it did to the link's state is gone. Only in a cluster a node may say
      * that it has not run at all (redirect.c). */
     if (link->role == LINK_PINNED && (!link_worker(link)->clustered || req->kind == REQ_FORWARD))
-        span_drop(&req->bytes);
+        req_forget(req);
 }
 
 void link_ask(struct link *link, struct span command,

@@ -48,6 +48,7 @@ struct req {
     struct req *next_link;   /* the link's queue, or the pool's parked ones */
     struct client *client;   /* NULL: it left or was answered; the reply is read and dropped */
     struct span bytes;       /* kept while the request might have to be sent (again) */
+    struct kept_key *key;    /* its first key, where the bytes are gone before the reply comes */
     struct spans reply;      /* waits here until the req is its client's first */
     struct charge *charges;  /* on gauges, until it is answered */
     void (*done)(struct req *req, struct link *link, struct str reply); /* REQ_INTERNAL; reply.ptr

@@ -221,6 +221,7 @@ void redirect_take(struct link *link, struct req *req)
                                          [ASK_THERE] = STAT_REDIRECTS_ASK,
                                          [NOT_NOW] = STAT_REDIRECTS_LATER};
     count(worker, stats[req->redirect->verdict]);
+    link->pool->node->counts.redirects += req->redirect->verdict != NOT_NOW;
     spans_clear(&req->reply);
     if (req->redirect->hops == UINT32_MAX) {
         redirect_refuse(req);

@@ -17,6 +17,7 @@ struct report_mail {
     struct list entry; /* of proxy->reports, so that none is lost at the end */
     struct proxy *proxy;
     unsigned at; /* the worker it is at */
+    enum report_extent extent;
     struct report *report;
     void (*done)(struct report *report, void *context);
     void *context;
@@ -74,12 +75,19 @@ static void report_one_client(struct report *report, const struct client *client
     };
 }
 
-static void report_clients(struct report *report, struct worker *worker)
+static void report_clients(struct report *report, struct worker *worker, enum report_extent extent)
 {
+    struct counts *counts = worker->counts;
+    for (size_t i = 0; i < counts->user_count; i++)
+        counts->users[i].clients = 0;
     for (int state = 0; state < CLIENT_CLOSED; state++)
         list_each (it, &worker->clients[state]) {
+            struct client *client = CONTAINER(it, struct client, entry);
             report->states[state]++;
-            report_one_client(report, CONTAINER(it, struct client, entry));
+            report->clients_now++;
+            user_count(client)->clients++;
+            if (extent == REPORT_CLIENTS)
+                report_one_client(report, client);
         }
 }
 
@@ -173,12 +181,12 @@ static void report_one_node(struct report *report, const struct node *node)
 
 /* ---- the worker's part ---- */
 
-static void report_worker(struct report *report, struct worker *worker)
+static void report_worker(struct report *report, struct worker *worker, enum report_extent extent)
 {
     counts_settle(worker);
     for (int stat = 0; stat < STAT_COUNT; stat++)
         report->counters[stat] += worker->stats[stat];
-    report_clients(report, worker);
+    report_clients(report, worker, extent);
     const struct health *health = __atomic_load_n(&worker->proxy->healths, __ATOMIC_ACQUIRE);
     for (; worker->index == 0 && health; health = health->next)
         report_outside(report, health);
@@ -248,7 +256,7 @@ static void report_memory(struct report *report)
     add_memory(report, "resident", resident_bytes());
     add_memory(report, "buffers", chunk_total());
     add_memory(report, "prefixes", report->prefix_bytes);
-    add_memory(report, "clients", report->clients_count * sizeof(struct client));
+    add_memory(report, "clients", report->clients_now * sizeof(struct client));
 }
 
 /* ---- the round ---- */
@@ -278,7 +286,7 @@ static void report_visit(struct loop *loop, struct mail *mail)
 {
     struct report_mail *letter = CONTAINER(mail, struct report_mail, mail);
     struct proxy *proxy = letter->proxy;
-    report_worker(letter->report, CONTAINER(loop, struct worker, loop));
+    report_worker(letter->report, CONTAINER(loop, struct worker, loop), letter->extent);
     if (++letter->at < proxy->worker_count) {
         loop_post(&proxy->workers[letter->at].loop, mail);
         return;
@@ -287,13 +295,14 @@ static void report_visit(struct loop *loop, struct mail *mail)
     loop_post(&proxy->loop, mail);
 }
 
-void proxy_report(struct proxy *proxy, void (*done)(struct report *report, void *context),
-                  void *context)
+void proxy_report(struct proxy *proxy, enum report_extent extent,
+                  void (*done)(struct report *report, void *context), void *context)
 {
     struct report_mail *letter = xcalloc(1, sizeof(*letter));
     letter->mail.run = report_visit;
     letter->proxy = proxy;
     letter->report = report_new();
+    letter->extent = extent;
     letter->done = done;
     letter->context = context;
     list_append(&proxy->reports, &letter->entry);

@@ -67,9 +67,6 @@ static void report_rules(struct report *report, const struct worker *worker)
 
 static void report_users(struct report *report, struct worker *worker)
 {
-    for (int state = 0; state < CLIENT_CLOSED; state++)
-        list_each (it, &worker->clients[state])
-            user_count(CONTAINER(it, struct client, entry));
     for (size_t i = 0; i < worker->counts->user_count; i++) {
         const struct user_counts *user = &worker->counts->users[i];
         struct report_user *row = NULL;
@@ -80,6 +77,7 @@ static void report_users(struct report *report, struct worker *worker)
             row = REPORT_ADD(report, users);
             row->name = report_text(report, user->name);
         }
+        row->clients += user->clients;
         row->requests += user->requests;
         row->denied += user->denied;
     }

@@ -29,6 +29,8 @@ void req_free(struct worker *worker, struct req *req)
     charge_land(&req->charges);
     if (unlikely(req->marks))
         marks_free(req);
+    if (unlikely(req->key))
+        free(req->key);
     if (worker->free_req_count >= REQ_POOL) {
         free(req);
         return;

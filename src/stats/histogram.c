@@ -86,16 +86,26 @@ uint64_t histogram_percentile(const struct histogram *histogram, double part)
     return histogram->max;
 }
 
-uint64_t histogram_below(const struct histogram *histogram, uint64_t us)
+void histogram_buckets(const struct histogram *histogram, const uint64_t *bounds, size_t count,
+                       uint64_t *below)
 {
     uint64_t seen = 0;
-    for (unsigned octave = 0; octave < HISTOGRAM_OCTAVES; octave++)
+    size_t at = 0;
+    for (unsigned octave = 0; octave < HISTOGRAM_OCTAVES && at < count; octave++)
         for (unsigned step = 0; histogram->octave[octave] && step < HISTOGRAM_STEPS; step++) {
-            if (step_last(octave, step) > us)
-                return seen;
+            while (at < count && step_last(octave, step) > bounds[at])
+                below[at++] = seen;
             seen += histogram->octave[octave][step];
         }
-    return seen;
+    while (at < count)
+        below[at++] = seen;
+}
+
+uint64_t histogram_below(const struct histogram *histogram, uint64_t us)
+{
+    uint64_t below;
+    histogram_buckets(histogram, &us, 1, &below);
+    return below;
 }
 
 void histogram_clear(struct histogram *histogram)

@@ -139,20 +139,9 @@ static int slow_order(const void *a, const void *b)
     return one->id > other->id ? -1 : one->id < other->id;
 }
 
-static void users_count_clients(struct report *report)
-{
-    for (size_t i = 0; i < report->clients_count; i++) {
-        const char *user = report->clients[i].user;
-        for (size_t at = 0; at < report->users_count; at++)
-            report->users[at].clients +=
-                strcmp(report->users[at].name, *user ? user : "(none)") == 0;
-    }
-}
-
 void report_finish(struct report *report)
 {
     prefixes_cut(report);
-    users_count_clients(report);
     if (report->hot_count)
         qsort(report->hot, report->hot_count, sizeof(*report->hot), hot_order);
     if (report->hot_count > HOT_SHOWN)

@@ -178,6 +178,17 @@ def test_large_requests_and_replies_are_known_by_key(counted):
     assert {row["key"] for row in rows} == {"big:value:1"} and len(rows) == 2
 
 
+def test_keys_of_requests_on_pinned_links_are_known_too(counted):
+    gate = counted(slow="50ms", **{"key-names": "full"})
+    client = gate.client()
+    client.call("WATCH", "other:key:1") # from here on it has a link to itself
+    client.call("SET", "big:pinned:1", "x" * 50000)
+    client.call("GET", "big:pinned:1")
+    client.call("EVAL", "local i = 0 while i < 20000000 do i = i + 1 end return i", "1", "slow:pinned:1")
+    assert [row["key"] for row in show(gate, "BIG")] == ["big:pinned:1"] * 2
+    assert show(gate, "SLOW")[0]["key"] == "slow:pinned:1"
+
+
 @pytest.mark.parametrize("hello", [2, 3])
 def test_info_has_our_section_when_it_is_asked_for(counted, hello):
     gate = counted()

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from harness.admin import Admin
 from harness.cluster import key_slot
 from harness.waiting import wait_until
 from harness.wire import Closed, Error, encode
@@ -45,6 +46,23 @@ def test_ask_is_followed_for_one_request_only(moving, client):
         assert client.call("GET {m}here") == b"h"
     assert client.pipeline("GET {m}there", "GET {m}here", "SET {m}new 1", "GET {m}new") == [
         b"t", b"h", b"OK", b"1"]
+
+
+def test_redirects_count_for_the_node_that_sent_them(moving, start_door):
+    _, source, _ = moving
+    door = start_door(admin=Admin.ports())
+    admin = Admin(door)
+
+    def redirects():
+        return {row["address"]: row["redirects"] for row in admin.rows("nodes")}
+    with door.client() as client:
+        assert client.call("GET {m}here") == b"h" # by now it has the map
+        before = redirects()
+        assert client.call("GET {m}there") == b"t"
+    more = {address: count - before[address] for address, count in redirects().items()}
+    assert [address for address in more if more[address]] == [
+        address for address in more if address.endswith(f":{source.port}")]
+    assert sum(more.values()) == 1
 
 
 def test_keys_on_both_sides_wait_and_then_say_tryagain(moving, start_door):

@@ -58,6 +58,35 @@ static void every_value_is_known_to_one_percent(void **state)
     }
 }
 
+/* Where a part of the count is a whole number, rounding must not make it the next one. */
+static void a_part_that_is_whole_is_that_value(void **state)
+{
+    struct histogram histogram = {0};
+    for (uint64_t value = 1; value <= 50; value++)
+        histogram_add(&histogram, value, 2);
+    for (int percent = 2; percent <= 100; percent += 2)
+        assert_int_equal(histogram_percentile(&histogram, percent / 100.0), percent / 2);
+    histogram_clear(&histogram);
+}
+
+static void buckets_are_what_is_below_each_bound(void **state)
+{
+    static const uint64_t bounds[] = {0, 5, 63, 64, 1000, 1000, 50000, 1u << 30, UINT64_MAX};
+    enum { BOUNDS = sizeof(bounds) / sizeof(bounds[0]) };
+    struct histogram histogram = {0};
+    uint64_t below[BOUNDS];
+    histogram_buckets(&histogram, bounds, BOUNDS, below);
+    for (int i = 0; i < BOUNDS; i++)
+        assert_int_equal(below[i], 0);
+    for (int i = 0; i < 5000; i++)
+        histogram_add(&histogram, any_time(), 1);
+    histogram_buckets(&histogram, bounds, BOUNDS, below);
+    for (int i = 0; i < BOUNDS; i++)
+        assert_int_equal(below[i], histogram_below(&histogram, bounds[i]));
+    assert_int_equal(below[BOUNDS - 1], 5000);
+    histogram_clear(&histogram);
+}
+
 static void merging_is_the_same_as_adding_to_one(void **state)
 {
     struct histogram one = {0}, other = {0}, both = {0};
@@ -91,6 +120,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(percentiles_are_within_one_percent_of_sorted_values),
         cmocka_unit_test(every_value_is_known_to_one_percent),
+        cmocka_unit_test(a_part_that_is_whole_is_that_value),
+        cmocka_unit_test(buckets_are_what_is_below_each_bound),
         cmocka_unit_test(merging_is_the_same_as_adding_to_one),
         cmocka_unit_test(what_is_longer_than_any_step_counts_in_the_last_one),
     };
