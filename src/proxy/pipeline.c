@@ -106,12 +106,14 @@ static enum step judge(struct client *client, struct call *call)
 }
 
 /* Under whose name a request runs when it is not its client's: scripts in mode acl, and what was
- * confirmed. Only what the shared link may carry. */
+ * confirmed. Only what the shared link may carry; and no script, of which but one call may have
+ * been confirmed. */
 static struct identity *call_identity(const struct client *client, const struct call *call)
 {
     if (unlikely(scripting_own_link(client, call->command)))
         return client->worker->identity_scripts;
-    bool forwarded = !call->pin && !call->to_pinned && call->kind == REQ_FORWARD;
+    bool script = client->worker->snapshot->traits[call->command->id] & TRAIT_SCRIPT;
+    bool forwarded = !call->pin && !call->to_pinned && call->kind == REQ_FORWARD && !script;
     return unlikely(call->as_control) && forwarded ? client->worker->identity_control : NULL;
 }
 

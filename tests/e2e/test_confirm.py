@@ -214,3 +214,22 @@ def test_without_one_as_the_client_itself(start_redis, start_gate):
         client.ok("RESPGATE", "CONFIRM", code_of(client.call("FLUSHDB")))
         reply = client.call("FLUSHDB")
         assert reply.startswith("NOPERM") and "respgate" not in reply
+
+
+def test_a_script_stays_with_its_client(start_redis, start_gate, tmp_path):
+    """Else it could do all the control user may, behind one call that was confirmed."""
+    redis = start_redis(user=[("app", "on", ">a", "~own:*", "&*", "+@all"), ("control", "on", ">c", "~*", "&*", "+@all"),
+                              ("default", "off")])
+    secret = tmp_path / "control"
+    secret.write_text("c\n")
+    secret.chmod(0o600)
+    gate = start_gate(redis, extra=CONFIRM, backend={"control-username": "control",
+                                                     "control-password-file": secret})
+    body = "redis.call('DEL', 'own:a'); return redis.call('SET', 'others:a', 'x')"
+    with gate.client() as client, redis.client() as direct:
+        direct.ok("AUTH control c")
+        client.ok("AUTH app a")
+        client.ok("SET own:a v")
+        client.ok("RESPGATE", "CONFIRM", code_of(client.call("EVAL", body, 0), "DEL"))
+        assert "can't access at least one of the keys" in client.call("EVAL", body, 0)
+        assert direct.call("EXISTS others:a") == 0
