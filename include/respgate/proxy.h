@@ -182,9 +182,10 @@ struct call {
     uint64_t more_classes;            /* and this is what they are of */
     struct called called[CALLED_MAX]; /* rules of pass 2 that hold for one of them */
     size_t called_count;
-    uint64_t wants;   /* FCALL: the functions_clock its list of functions must have */
-    uint32_t arrived; /* us, as in req */
-    int phase;        /* for session handlers that wait and are called again */
+    uint64_t functions_clock; /* FCALL: what it was judged by is of then; 0: not judged so */
+    uint64_t wants;           /* FCALL: the functions_clock its list of functions must have */
+    uint32_t arrived;         /* us, as in req */
+    int phase;                /* for session handlers that wait and are called again */
 };
 
 struct transaction {

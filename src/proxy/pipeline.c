@@ -270,12 +270,13 @@ static enum step dispatch(struct client *client, struct call *call)
         call->phase = 0; /* a stage's own */                                                       \
         __attribute__((fallthrough))
 
-/* While a call waited the rules may have changed, or the db, by an EXEC before it: then it is
- * judged anew, from the start. */
+/* While a call waited the rules may have changed, or the db, by an EXEC before it, or the function
+ * it calls: then it is judged anew, from the start. */
 static void call_freshen(struct client *client, struct call *call)
 {
     if (call->stage < STAGE_HOLD ||
-        (call->generation == client->worker->snapshot->generation && call->db == client_db(client)))
+        (call->generation == client->worker->snapshot->generation &&
+         call->db == client_db(client) && !functions_stale(client, call->functions_clock)))
         return;
     if (call->kind == REQ_MULTI)
         transaction_end(client);

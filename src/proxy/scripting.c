@@ -204,6 +204,9 @@ static bool function_judge(struct client *client, struct call *call, struct ques
     const char *refusal = NULL;
     struct script_body *body;
     size_t n = 0;
+    if (call == &client->call && client->transaction && client->transaction->functions)
+        return refused(client, call, out, "this transaction changes functions", 0);
+    call->functions_clock = functions_clock(client, call->command);
     for (; (body = functions_find(worker->functions, call->request.argv[1], n, &refusal)); n++)
         if (!entry_judge(client, call, script_cache_body(worker, body), false, question, out))
             return false;

@@ -5,6 +5,7 @@ import hashlib
 import pytest
 
 from harness.waiting import wait_until
+from harness.wire import encode
 
 RULES = """
 [rule no-flush]
@@ -508,3 +509,32 @@ def test_a_computed_channel_may_be_a_reserved_one(guard, store):
             assert client.call("EVAL", by_name, 0, "news") == 0
         store.call("PUBLISH __key_end m")
         assert listener.read() == [b"pmessage", b"__key*", b"__key_end", b"m"]
+
+
+READS = library("return redis.call('GET', ARGV[1])")
+ECHOES = library("return ARGV[1]")
+
+
+def test_a_function_is_not_changed_and_called_in_one_transaction(guard, store):
+    client = guard()
+    assert client.call("FUNCTION", "LOAD", ECHOES) == b"lib"
+    call = ("FCALL", "lib_f", "0", "secret:a")
+    assert client.call(*call) == b"secret:a"
+    replies = client.pipeline("MULTI", ("FUNCTION", "LOAD", "REPLACE", READS), call, "EXEC")
+    assert "script refused: this transaction changes functions" in replies[2] and replies[3] == ABORTED
+    assert client.pipeline("MULTI", ("FUNCTION", "LOAD", "REPLACE", READS), "EXEC")[2] == [b"lib"]
+    assert client.call(*call) == "NOPERM respgate: 'GET' is denied by rule 'secrets'"
+
+
+def test_a_call_that_waits_is_judged_by_the_function_of_then(guard, store):
+    client = guard()
+    with client.gate.client() as other:
+        assert other.call("FUNCTION", "LOAD", ECHOES) == b"lib"
+        call = ("FCALL", "lib_f", "0", "secret:a")
+        assert client.call(*call) == b"secret:a"
+        client.send(encode("BLPOP", "list", "20") + encode(*call))
+        wait_until(lambda: b"cmd=blpop" in store.call("CLIENT LIST"), "the list to be waited for")
+        assert other.call("FUNCTION", "LOAD", "REPLACE", READS) == b"lib"
+        assert other.call("RPUSH list x") == 1
+        assert client.read() == [b"list", b"x"]
+        assert client.read() == "NOPERM respgate: 'GET' is denied by rule 'secrets'"
