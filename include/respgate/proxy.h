@@ -178,8 +178,9 @@ struct call {
     uint8_t pin;          /* reasons this command adds */
     uint8_t aux;
     uint32_t expect;
-    bool script_judged;               /* every call of its script was; */
-    uint64_t more_classes;            /* and this is what they are of */
+    bool computed;         /* its script has keys that are neither KEYS[n] nor literals */
+    bool script_judged;    /* every call of its script was; */
+    uint64_t more_classes; /* and this is what they are of */
     struct called called[CALLED_MAX]; /* rules of pass 2 that hold for one of them */
     size_t called_count;
     uint64_t functions_clock; /* FCALL: what it was judged by is of then; 0: not judged so */
@@ -234,6 +235,7 @@ struct client {
     struct call call;
     uint64_t active; /* loop ms of its last byte */
     uint64_t requests, denied, bytes_in;
+    uint64_t rehearsed[3];                     /* what a cluster would refuse: rehearse.c */
     uint64_t requests_counted, denied_counted; /* of these, for its user */
     uint16_t user_at;                          /* its user's place in the counts + 1; 0: not known */
     struct prefix_writer writer;               /* as whom its writes count */

@@ -210,8 +210,9 @@ struct report_client {
     const char *address, *user, *name, *command, *state, *pins; /* "" when there is none */
     uint64_t age_ms, idle_ms;
     uint64_t requests, denied, bytes_in, bytes_out;
-    size_t output;    /* replies it has not read yet, bytes */
-    size_t in_flight; /* requests without a reply */
+    uint64_t rehearsed[3]; /* crossslot, select, scripts */
+    size_t output;         /* replies it has not read yet, bytes */
+    size_t in_flight;      /* requests without a reply */
     int db;
     unsigned resp;
     bool tls;

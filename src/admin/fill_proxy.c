@@ -28,6 +28,23 @@ void fill_CLIENTS(struct table *table, const struct source *source)
     }
 }
 
+void fill_REHEARSAL(struct table *table, const struct source *source)
+{
+    const struct report *report = source->report;
+    for (size_t i = 0; i < report->clients_count; i++) {
+        const struct report_client *client = &report->clients[i];
+        const uint64_t *rehearsed = client->rehearsed;
+        if (!rehearsed[0] && !rehearsed[1] && !rehearsed[2])
+            continue;
+        table_number(table, client->id);
+        table_text(table, client->address);
+        table_text(table, client->user);
+        table_text(table, client->name);
+        for (size_t j = 0; j < ARRAY_LEN(client->rehearsed); j++)
+            table_number(table, rehearsed[j]);
+    }
+}
+
 static const char *node_state(const struct report_node *node)
 {
     if (node->breaker_open)

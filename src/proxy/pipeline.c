@@ -229,6 +229,10 @@ struct req *call_req(struct client *client, struct call *call)
 static enum step dispatch(struct client *client, struct call *call)
 {
     bool pinned = call_pinned(client, call);
+    if (unlikely(call->key_count > 1 || client->transaction || call->computed ||
+                 call->kind == REQ_WATCH) &&
+        !client->worker->clustered)
+        rehearse_call(client, call);
     client->pins |= call->pin;
     struct span sample = {0};
     if (unlikely(sample_due(client->worker)))

@@ -67,6 +67,7 @@ static void report_one_client(struct report *report, const struct client *client
         .denied = client->denied,
         .bytes_in = client->bytes_in,
         .bytes_out = client->conn.written,
+        .rehearsed = {client->rehearsed[0], client->rehearsed[1], client->rehearsed[2]},
         .output = client->conn.out.bytes,
         .in_flight = client->queue.count,
         .db = client->db,

@@ -132,6 +132,7 @@ static bool entry_judge(struct client *client, struct call *call, struct script_
     if (!script_calls_judge(&run, entry, out))
         return run.reason[0] && refused(client, call, out, run.reason, run.reason_line);
     if (!loading) {
+        call->computed = entry->computed_line != 0;
         question->kind = QUESTION_SCRIPT;
         question->more_classes |= run.classes;
         call->script_judged = true;

@@ -229,6 +229,8 @@ static enum step session_select(struct client *client, struct call *call)
         client_reply_text(client, "-NOAUTH Authentication required.\r\n");
         return ANSWERED;
     }
+    if (db)
+        rehearse_select(client);
     client->db = (int)db;
     pool_join(client, pool);
     if (client->pins) { /* the pinned link must follow; it is cleaned before anyone else has it */

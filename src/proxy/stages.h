@@ -77,6 +77,11 @@ bool sample_due(struct worker *worker);
 struct span sample_question(struct client *client, struct call *call); /* ptr NULL: none */
 void sample_send(struct pool *pool, struct span question);
 
+/* Rehearsal of a cluster (rehearse.c): in front of one node, of what has several keys or belongs to
+ * a transaction. */
+void rehearse_call(struct client *client, const struct call *call);
+void rehearse_select(struct client *client);
+
 /* Replies (reply.c). */
 void reply_begin(struct link *link, const char *ptr, size_t len);
 void reply_bytes(struct link *link, struct chunk *chunk, const char *ptr, size_t len, bool last);
