@@ -304,9 +304,10 @@ struct report_pressure {
     int64_t growth;                                        /* of memory, bytes a second */
     int64_t memory_full, disk_full; /* seconds until then, as it goes on; -1 not in sight */
     int64_t keys, clients, clients_max, blocked, evicted, replicas;
-    int64_t aof_ok, rdb_ok, rdb_saved; /* rdb_saved: seconds since 1970 */
-    int64_t outside;                   /* destructive commands that did not come through respgate */
-    int64_t polled;                    /* when it was looked at, seconds since 1970 */
+    int64_t connects, rejected, slowlog; /* ever, by the node itself */
+    int64_t aof_ok, rdb_ok, rdb_saved;   /* rdb_saved: seconds since 1970 */
+    int64_t outside; /* destructive commands that did not come through respgate */
+    int64_t polled;  /* when it was looked at, seconds since 1970 */
 };
 
 struct report_queue {
@@ -329,6 +330,11 @@ struct report_outside {
     struct type *name;                                                                             \
     size_t name##_count, name##_room
 
+/* What the nodes of a cluster agree on; -1 without one. */
+struct report_cluster {
+    int64_t ok, nodes, primaries, bare, unowned, contested, moving;
+};
+
 struct report {
     struct arena *arena;
     uint32_t *prefix_index; /* while it is filled: rows + 1 by hash of their names */
@@ -349,9 +355,10 @@ struct report {
     size_t addresses;                      /* distinct ones among the clients */
     uint64_t prefix_bytes;                 /* memory of the tables */
     size_t states[8];                      /* clients by state, see report_client.state */
-    const char *growth;                    /* report_growth_text() */
-    size_t clients_now;                    /* of all states; they have no rows in every report */
-    uint64_t cpu_us;                       /* user and system, of the process */
+    struct report_cluster cluster;
+    const char *growth; /* report_growth_text() */
+    size_t clients_now; /* of all states; they have no rows in every report */
+    uint64_t cpu_us;    /* user and system, of the process */
     uint64_t counters[STAT_COUNT];
     struct histogram proxy, backend; /* of all commands */
     REPORT_LIST(report_client, clients);

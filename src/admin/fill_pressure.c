@@ -29,7 +29,8 @@ void fill_PRESSURE(struct table *table, const struct source *source)
         table_known(table, node->aof_growth);
         const int64_t numbers[] = {node->memory_level, node->disk_level,  node->keys,
                                    node->clients,      node->clients_max, node->blocked,
-                                   node->evicted,      node->replicas,    node->aof_ok,
+                                   node->evicted,      node->connects,    node->rejected,
+                                   node->slowlog,      node->replicas,    node->aof_ok,
                                    node->rdb_ok,       node->rdb_saved,   node->outside,
                                    node->polled};
         for (size_t at = 0; at < ARRAY_LEN(numbers); at++)

@@ -234,6 +234,8 @@ void metrics_write(const struct source *source, struct buf *out)
     metric_label(out, "version", str_of(source->report->version));
     buf_text(out, "} 1\n");
     for (size_t i = 0; i < scalar_count; i++) {
+        if (values[i] == NUMBER_UNKNOWN)
+            continue;
         metric_head(out, scalars[i].name, scalars[i].help);
         buf_printf(out, "respgate_%s", scalars[i].name);
         metric_value(out, scalars[i].kind, values[i]);

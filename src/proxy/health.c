@@ -26,7 +26,7 @@ struct health *health_of(struct proxy *proxy, const char *name)
     memset(fresh, 0, sizeof(*fresh));
     fresh->name = xstrdup(name);
     fresh->memory_bound = fresh->disk_bound = fresh->disk_due = UINT64_MAX;
-    fresh->memory_full_s = fresh->disk_full_s = -1;
+    fresh->memory_full_s = fresh->disk_full_s = fresh->slowlog = -1;
     do {
         found = health_find(head, name); /* another worker was quicker */
         if (found) {

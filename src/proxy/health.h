@@ -32,8 +32,8 @@ struct poll_state {
     int64_t rewrite_from;   /* bytes of the AOF then */
     enum rewrite rewrite;   /* as last judged */
     int64_t wipes_offset;   /* FLUSHALL and kin in commandstats, less those of respgate */
-    bool has_wipes, asking_wipes, asking_clients, asking_settings;
-    uint64_t wipes_asked, wipes_begun, clients_asked, settings_asked; /* loop ms; begun: then */
+    bool has_wipes, asking_wipes, asking_clients, asking_settings, asking_slowlog;
+    uint64_t wipes_asked, wipes_begun, clients_asked, settings_asked, slowlog_asked; /* loop ms; begun: then */
     uint64_t removed_seen, removed_wipes;
     int64_t aof_min_size;
     struct outsider {
@@ -63,6 +63,7 @@ struct health {
     int64_t aof_growth;                 /* bytes a second */
     uint64_t advice;                    /* bits of enum advice */
     uint64_t outside; /* destructive commands that did not come through respgate */
+    int64_t slowlog;  /* entries its slow log ever got; -1 unknown */
     uint64_t polled;  /* wall seconds of the last INFO that was understood */
     uint64_t poll_us; /* how long it took */
 

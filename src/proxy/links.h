@@ -334,6 +334,7 @@ struct pool *cluster_pool(struct worker *worker, struct link_class *class, int s
 /* topology.c: asks all nodes, votes, tells all workers; worker 0. */
 void topology_tick(struct worker *worker);
 void topology_free(struct worker *worker);
+void topology_report(struct report *report, const struct worker *worker);
 /* Comes back, `run` on the asker's loop, when all nodes have been asked anew and every worker has
  * the map of what they said (its own has come before the letter). */
 struct confirm_mail {

@@ -4,6 +4,7 @@
  *   commandstats  FLUSHALL and its kin ran more often than respgate sent them
  *   INFO          keys vanished that nothing which came through here can have removed
  *   CLIENT LIST   connections that are not named as respgate names its own
+ *   SLOWLOG GET   how many entries it ever got
  *   CONFIG GET    what INFO does not tell of the settings, for SHOW ADVICE
  */
 #include <stdio.h>
@@ -189,6 +190,26 @@ static void settings_done(struct req *req, struct link *link, struct str reply)
     arena_free(arena);
 }
 
+/* ---- its slow log ---- */
+
+/* Ids count up from 0, and the newest comes first; its length stops at slowlog-max-len. */
+static void slowlog_done(struct req *req, struct link *link, struct str reply)
+{
+    struct health *health = req->context;
+    health->poll.asking_slowlog = false;
+    (void)link;
+    struct arena *arena = arena_new();
+    const struct tree *tree = reply.ptr ? tree_parse(arena, reply.ptr, reply.len) : NULL;
+    const struct tree *newest =
+        tree && tree->type == TREE_ARRAY && tree->count ? &tree->items[0] : NULL;
+    if (newest && newest->type == TREE_ARRAY && newest->count &&
+        newest->items[0].type == TREE_INT)
+        health_set(health->slowlog, newest->items[0].integer + 1);
+    else if (tree && tree->type == TREE_ARRAY && health->slowlog < 0)
+        health_set(health->slowlog, 0);
+    arena_free(arena);
+}
+
 static void advise(const struct node *node, const struct link *link)
 {
     struct health *health = node->health;
@@ -218,6 +239,7 @@ void outside_tick(struct node *node, struct link *link, uint64_t now)
     static const char clients[] = "*2\r\n$6\r\nCLIENT\r\n$4\r\nLIST\r\n";
     static const char settings[] = "*3\r\n$6\r\nCONFIG\r\n$3\r\nGET\r\n"
                                    "$25\r\nauto-aof-rewrite-min-size\r\n";
+    static const char slowlog[] = "*3\r\n$7\r\nSLOWLOG\r\n$3\r\nGET\r\n$1\r\n1\r\n";
     struct health *health = node->health;
     struct poll_state *poll = &health->poll;
     uint64_t every = node->worker->snapshot->config->pressure.poll;
@@ -228,6 +250,8 @@ void outside_tick(struct node *node, struct link *link, uint64_t now)
     if (poll->last.connected_clients < CLIENTS_MAX &&
         due(&poll->clients_asked, &poll->asking_clients, now, CLIENTS_MS))
         link_ask(link, span_copy(clients, sizeof(clients) - 1), clients_done, health);
+    if (due(&poll->slowlog_asked, &poll->asking_slowlog, now, CLIENTS_MS))
+        link_ask(link, span_copy(slowlog, sizeof(slowlog) - 1), slowlog_done, health);
     if (due(&poll->settings_asked, &poll->asking_settings, now, SETTINGS_MS))
         link_ask(link, span_copy(settings, sizeof(settings) - 1), settings_done, health);
     advise(node, link);

@@ -189,6 +189,8 @@ static void report_worker(struct report *report, struct worker *worker, enum rep
         report->counters[stat] += worker->stats[stat];
     report_clients(report, worker, extent);
     const struct health *health = __atomic_load_n(&worker->proxy->healths, __ATOMIC_ACQUIRE);
+    if (worker->index == 0)
+        topology_report(report, worker);
     for (; worker->index == 0 && health; health = health->next)
         report_outside(report, health);
     list_each (it, &worker->nodes)

@@ -393,6 +393,47 @@ void topology_tick(struct worker *worker)
     }
 }
 
+/* ---- for the operator ---- */
+
+/* Primaries that nobody would follow: no replica, or only failed ones. */
+static size_t primaries_bare(const struct slot_map *map)
+{
+    size_t bare = 0;
+    for (size_t i = 0; i < map->primary_count; i++) {
+        const char *id = map->nodes[map->primaries[i]].id;
+        bool found = false;
+        for (size_t at = 0; at < map->node_count && !found; at++)
+            found = !map->nodes[at].failed && strcmp(map->nodes[at].primary_id, id) == 0;
+        bare += !found;
+    }
+    return bare;
+}
+
+static bool primary_failed(const struct slot_map *map)
+{
+    for (size_t i = 0; i < map->primary_count; i++)
+        if (map->nodes[map->primaries[i]].failed)
+            return true;
+    return false;
+}
+
+void topology_report(struct report *report, const struct worker *worker)
+{
+    const struct slot_map *map = worker->topology ? worker->topology->map : NULL;
+    report->cluster = (struct report_cluster){-1, -1, -1, -1, -1, -1, -1};
+    if (!worker->clustered || !map)
+        return;
+    report->cluster = (struct report_cluster){
+        .ok = !map->holes && !map->contested && !primary_failed(map),
+        .nodes = (int64_t)map->node_count,
+        .primaries = (int64_t)map->primary_count,
+        .bare = (int64_t)primaries_bare(map),
+        .unowned = (int64_t)map->holes,
+        .contested = (int64_t)map->contested,
+        .moving = (int64_t)map->move_count,
+    };
+}
+
 /* A letter is the first member of what its sender made. */
 static void letters_free(struct list *letters)
 {

@@ -94,3 +94,23 @@ def test_the_check_tells_what_is_unwise(start_redis, tmp_path):
     assert code == 0
     assert "warning: auto-aof-rewrite-min-size is above half of the AOF's volume" in out
     assert "warning: no replica is connected" in out
+
+
+def test_what_the_node_counts_itself_is_shown(start_gate, start_redis, tmp_path):
+    redis = start_redis(slowlog_log_slower_than="0", slowlog_max_len="4")
+    for _ in range(10):
+        redis.call("PING")
+    gate, admin = start(start_gate, redis, tmp_path)
+
+    def node():
+        rows = admin.rows("pressure")
+        return rows[0] if rows else {"slowlog": None}
+    wait_until(lambda: node()["slowlog"], "the slow log to be looked at")
+    assert node()["slowlog"] > 4, "entries it ever got, not those it keeps"
+    assert node()["rejected"] == 0
+    before = node()["connects"]
+    redis.call("PING")
+    wait_until(lambda: node()["connects"] > before, "the connection past the gate to be counted")
+    _, _, metrics = admin.get("/metrics")
+    assert b"respgate_node_connects_total{" in metrics
+    assert b"respgate_cluster_ok" not in metrics, "there is no cluster"
