@@ -289,8 +289,7 @@ enum MHD_Result route_run(struct exchange *exchange, const char *url)
         return http_answer(exchange, MHD_HTTP_NOT_FOUND, "not found\n");
     if (exchange->route->serve)
         return exchange->route->serve(exchange);
-    bool clients =
-        exchange->route->report == report_live || exchange->table == &table_kinds[TABLE_CLIENTS];
+    bool clients = exchange->route->report == report_live || table_of_clients(exchange->table);
     exchange_sleep(exchange);
     proxy_report(exchange->admin->proxy, clients ? REPORT_CLIENTS : REPORT_COUNTS, report_came,
                  exchange);

@@ -69,6 +69,11 @@ struct table_kind {
     size_t column_count;
 };
 extern const struct table_kind table_kinds[TABLE_COUNT];
+/* Whether it has rows of single clients, which a report has only when asked. */
+static inline bool table_of_clients(const struct table_kind *kind)
+{
+    return kind == &table_kinds[TABLE_CLIENTS] || kind == &table_kinds[TABLE_REHEARSAL];
+}
 const struct table_kind *table_by_name(struct str name); /* NULL: none; case does not matter */
 /* The closest name to a slip, or NULL. */
 const char *table_nearest(struct str name);

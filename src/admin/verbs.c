@@ -326,7 +326,6 @@ void verb_show(struct console *console, const struct str *argv, size_t argc)
         return;
     }
     console_wait(console);
-    proxy_report(console->admin->proxy,
-                 kind == &table_kinds[TABLE_CLIENTS] ? REPORT_CLIENTS : REPORT_COUNTS, show_done,
-                 console);
+    proxy_report(console->admin->proxy, table_of_clients(kind) ? REPORT_CLIENTS : REPORT_COUNTS,
+                 show_done, console);
 }
