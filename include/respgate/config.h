@@ -34,6 +34,7 @@ struct listen_address {
 enum anonymous_mode { ANONYMOUS_NO, ANONYMOUS_BACKEND };
 enum learned_mode { LEARNED_DATA, LEARNED_ALL, LEARNED_NONE };
 enum backend_mode { MODE_AUTO, MODE_STANDALONE, MODE_CLUSTER, MODE_SENTINEL };
+enum read_from { READ_PRIMARY, READ_PREFER_REPLICA, READ_NEAREST };
 enum tls_verify { VERIFY_FULL, VERIFY_CA, VERIFY_NO };
 enum key_names { KEY_NAMES_PREFIX, KEY_NAMES_HASH, KEY_NAMES_FULL };
 enum scripts_mode { SCRIPTS_INSPECT, SCRIPTS_ACL, SCRIPTS_ALLOWLIST, SCRIPTS_DENY, SCRIPTS_ALLOW };
@@ -182,6 +183,7 @@ struct config {
         double dial_rate; /* a second */
         uint64_t connect_timeout, request_timeout, park_timeout, park_limit;
         uint64_t breaker_errors, breaker_probe;
+        enum read_from read_from;
         const char *announce; /* host:port; NULL: the address a client came to */
         struct text_list share_channels;
     } backend;

@@ -252,6 +252,7 @@ void cluster_adopt(struct worker *worker, struct slot_map *map)
         node_move(worker->by_index[i], &map->nodes[i]);
     for (size_t i = 0; i < map->primary_count; i++)
         worker->by_index[map->primaries[i]]->is_primary = true;
+    replicas_adopt(worker, map);
     worker->map = map;
     map_drop(old);
     count(worker, STAT_MAP_CHANGES);

@@ -47,6 +47,8 @@ struct health {
     struct health *next;
     char *name;
 
+    uint32_t distance_us; /* until CLUSTER NODES was answered; written by topology.c */
+
     /* Written by the poller. */
     struct info info;      /* numbers only by atomics, texts only by the poller */
     bool known;            /* an INFO was understood */

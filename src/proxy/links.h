@@ -117,6 +117,8 @@ struct node_counts {
     struct histogram latency; /* us, from sent to the reply */
 };
 
+enum { REPLICAS_MAX = 8, READONLY_SLOT = 1u << 17 /* in link_class.slot: said READONLY */ };
+
 struct node {
     struct worker *worker;
     struct list entry;     /* of worker->nodes */
@@ -129,8 +131,11 @@ struct node {
     struct snapshot *via;     /* not yet moved to: by whose settings; NULL: the worker's */
     bool is_cluster;          /* says so in HELLO */
     bool is_primary, gone;    /* as the map has it; gone: not in it any more */
+    struct node *replicas[REPLICAS_MAX]; /* of a primary, those that are well */
+    unsigned replica_count;
     /* What it tells of the cluster; worker 0's. */
     struct cluster_view *view; /* NULL: none, or too old */
+    uint64_t view_asked_ns;    /* when, by the clock: how far away it is */
     uint64_t view_asked;       /* loop ms; 0: not asked, or answered */
     uint64_t view_next;
     bool in_round; /* asked in this round of confirming, and not answered yet */
@@ -354,6 +359,9 @@ struct sentinels *sentinels_new(struct worker *worker, const struct snapshot *sn
                                 uint32_t side);
 void sentinels_poll(struct sentinels *all);
 void sentinels_drop(struct sentinels *all);
+
+/* replica.c */
+void replicas_adopt(struct worker *worker, const struct slot_map *map);
 
 /* redirect.c: MOVED, ASK and what else means "not here, not now". */
 bool redirect_wanted(struct link *link, struct req *req, const char *ptr, size_t len);

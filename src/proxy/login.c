@@ -174,6 +174,10 @@ void link_login(struct link *link)
         struct str hello3[] = {STR("HELLO"), STR("3")};
         login_step(link, ARRAY_LEN(hello3), hello3, login_step_done);
     }
+    if (pool->class->slot & READONLY_SLOT) {
+        struct str readonly[] = {STR("READONLY")};
+        login_step(link, ARRAY_LEN(readonly), readonly, login_step_done);
+    }
     if (pool->db) {
         snprintf(db, sizeof(db), "%d", pool->db);
         struct str select[] = {STR("SELECT"), str_of(db)};

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "health.h"
 #include "pool_private.h"
 
 enum {
@@ -215,6 +216,14 @@ static void view_ask(struct link *link, bool slots);
 
 static void round_step(struct worker *worker);
 
+/* Half of what it was, half of what it is: one slow answer does not turn everybody round. */
+static void distance_measure(struct node *node)
+{
+    uint32_t us = (uint32_t)((clock_ns() - node->view_asked_ns) / 1000) + 1;
+    uint32_t was = node->health->distance_us;
+    __atomic_store_n(&node->health->distance_us, was ? was / 2 + us / 2 : us, __ATOMIC_RELAXED);
+}
+
 static void view_done(struct req *req, struct link *link, struct str reply)
 {
     struct node *node = link->pool->node;
@@ -222,6 +231,8 @@ static void view_done(struct req *req, struct link *link, struct str reply)
     const char *error = NULL;
     node->view_asked = 0;
     node->in_round = false;
+    if (reply.ptr)
+        distance_measure(node);
     if (!reply.ptr) { /* the link died */
         view_set(node, NULL);
         return;
@@ -251,6 +262,7 @@ static void view_ask(struct link *link, bool slots)
     static const char slots_text[] = "*2\r\n$7\r\nCLUSTER\r\n$5\r\nSLOTS\r\n";
     struct node *node = link->pool->node;
     node->view_asked = loop_now(link->conn.loop);
+    node->view_asked_ns = clock_ns();
     struct span text = slots ? span_copy(slots_text, sizeof(slots_text) - 1)
                              : span_copy(nodes_text, sizeof(nodes_text) - 1);
     link_ask(link, text, view_done, slots ? node : NULL);
