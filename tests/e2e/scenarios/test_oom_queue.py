@@ -169,7 +169,7 @@ def test_straight_against_redis_it_happens(start_redis):
     platform.finish()
     assert platform.watch.most > 0.95 * LIMIT
     assert any("EXECABORT" in error or "OOM" in error for error in platform.errors())
-    assert not platform.done(), "nothing drains"
+    assert len(platform.done()) < len(platform.accepted()) / 10, "hardly anything drains"
     figures("direct", platform)
 
 
