@@ -232,7 +232,7 @@ static bool view_judge(struct script_run *run, const struct command *command,
         .kind = view->exact ? QUESTION_REQUEST : QUESTION_CALL_OPEN,
     };
     struct call inner = {
-        .request = {.argv = view->argv, .argc = view->argc},
+        .request = {view->argv, view->argc, run->call->request.bytes}, /* for its size only */
         .command = command,
         .keys = view->keys,
         .key_count = view->key_count,
