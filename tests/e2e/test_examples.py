@@ -16,12 +16,16 @@ FILES = sorted(path.name for path in FOLDER.glob("*.conf"))
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """A copy of the examples that writes no log elsewhere."""
+def folder(tmp_path, certs):
+    """A copy of the examples that writes no log elsewhere, with certificates that exist."""
     copy = tmp_path / "examples"
     shutil.copytree(FOLDER, copy)
     for path in copy.glob("*.conf"):
-        path.write_text(path.read_text().replace("/var/log/respgate", str(tmp_path)))
+        text = path.read_text().replace("/var/log/respgate", str(tmp_path))
+        for name, file in zip(("redis-ca.crt", "respgate.crt", "respgate.key"),
+                              (certs.ca, *certs.client)):
+            text = text.replace(f"/etc/respgate/tls/{name}", str(file))
+        path.write_text(text)
         path.chmod(0o600)
     return copy
 
