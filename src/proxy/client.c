@@ -266,7 +266,9 @@ void client_pin_lost(struct client *client)
         client_close(client, REASON_SUBSCRIPTION_LOST);
         return;
     }
-    if (pins & PIN_SUBSCRIBE && client->resp == 2) { /* as Redis would */
+    /* As Redis would; a shard's channels may be anywhere by now, and are for the client to find. */
+    bool sharded = client->worker->clustered && subscriptions_count(client, 2);
+    if (pins & PIN_SUBSCRIBE && (client->resp == 2 || sharded)) {
         client_close(client, REASON_SUBSCRIPTION_LOST);
         return;
     }

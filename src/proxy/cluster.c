@@ -157,6 +157,13 @@ static void waiters_reroute(struct worker *worker, struct pool *pool)
         client->call.phase = 0;
         waiter_go(client);
     }
+    list_each_safe (had, &pool->restores) { /* any node will do for them, but one that lives */
+        struct client *client = CONTAINER(had, struct client, restore_entry);
+        if (pool->node == worker->node)
+            break;
+        list_remove(&client->restore_entry);
+        pool_restore(client);
+    }
     list_each_safe (login, &pool->login_waiters) {
         struct client *client = CONTAINER(login, struct client, wait_entry);
         if (pool->node == worker->node)

@@ -369,7 +369,8 @@ void redirect_take(struct link *link, struct req *req); /* its reply has ended; 
 void redirect_go(struct worker *worker);                /* whatever may go now */
 void redirect_ran(struct client *client, const struct req *req);
 void redirect_free(struct req *req);
-void redirects_drop(struct worker *worker); /* answers all: there is another backend now */
+void redirect_forget(const struct node *node); /* it is about to go */
+void redirects_drop(struct worker *worker);    /* answers all: there is another backend now */
 
 /* gather.c: one request, many parts. */
 struct link_class *gather_class(const struct gather *gather);

@@ -189,6 +189,7 @@ void node_free(struct node *node)
     list_each_safe (it, &node->pools)
         pool_free(CONTAINER(it, struct pool, node_entry));
     counts_settle(node->worker);
+    redirect_forget(node);
     list_remove(&node->entry);
     histogram_clear(&node->counts.latency);
     view_free(node->view);

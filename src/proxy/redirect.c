@@ -141,6 +141,15 @@ void redirect_free(struct req *req)
     req->redirect = NULL;
 }
 
+void redirect_forget(const struct node *node)
+{
+    list_each (it, &node->worker->held) {
+        struct redirect *redirect = CONTAINER(it, struct redirect, entry);
+        if (redirect->to == node)
+            redirect->to = NULL;
+    }
+}
+
 bool redirect_wanted(struct link *link, struct req *req, const char *ptr, size_t len)
 {
     struct worker *worker = link->pool->node->worker;

@@ -9,7 +9,7 @@ import pytest
 
 from harness.cluster import key_slot
 from harness.waiting import deadline, wait_until
-from harness.wire import Closed, Error
+from harness.wire import Closed, Error, encode
 
 SOFT = re.compile(r"respgate|CLUSTERDOWN|TRYAGAIN|LOADING")
 
@@ -221,7 +221,6 @@ def test_slots_without_an_owner(cluster, start_door):
 
 
 def test_blocked_clients_and_subscribers_survive_a_failover(cluster, start_door):
-    from harness.wire import encode
     door = start_door()
     victim = cluster.live_primaries()[0]
     key = keys_of(cluster, victim, 1)[0]
@@ -249,3 +248,32 @@ def test_links_are_given_up_when_the_kernel_never_said_so(cluster, start_door):
         finally:
             victim.process.continue_running()
         wait_until(lambda: client.call("GET", key) == b"1", "the node to be used again", 10)
+
+
+def test_subscribers_move_on_when_their_node_dies(cluster, start_door):
+    """RESP3: subscribed again elsewhere, unseen. A shard's channels: closed, as Redis would."""
+    door = start_door()
+    with door.client(timeout=20) as client, door.client(timeout=20) as other:
+        client.call("HELLO 3")
+        client.send(encode("SUBSCRIBE", "news"))
+        assert client.value() == [b"subscribe", b"news", 1]
+        def heard_by():
+            return [n for n in cluster.nodes if n.process.alive()
+                    and b"news" in n.call("PUBSUB", "CHANNELS")]
+        (victim,) = heard_by()
+        victim.kill()
+        wait_until(heard_by, "the subscription to be elsewhere", 15)
+        wait_until(lambda: isinstance(other.call("PUBLISH news x"), int), "PUBLISH again", 10)
+        other.call("PUBLISH news last")
+        while client.push()[2] != b"last":
+            pass
+
+
+def test_a_subscriber_of_a_shard_is_closed_when_its_node_dies(cluster, start_door):
+    door = start_door()
+    with door.client(timeout=20) as client:
+        client.call("HELLO 3")
+        client.send(encode("SSUBSCRIBE", "shard"))
+        assert client.value() == [b"ssubscribe", b"shard", 1]
+        cluster.owner("shard").kill()
+        client.closed(10)
