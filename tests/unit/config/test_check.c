@@ -90,8 +90,8 @@ static void ranges(void **state)
 
 static void not_in_this_version(void **state)
 {
-    refused("[backend]\nread-from = nearest\n",
-            "t:2: 'read-from' is not available in this version\n");
+    refused("[rule r]\naction = deny\nread-from = nearest\n",
+            "t:3: 'read-from' is not available in this version\n");
 }
 
 static void seeds(void **state)

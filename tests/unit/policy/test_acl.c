@@ -47,7 +47,7 @@ static void test_without_rules_everything_is_open(void **state)
 static void test_a_container_stands_for_its_subcommands(void **state)
 {
     setup_rule(&s, "no", "commands = slowlog, config|set; action = deny");
-    EXPECT("\n" ROOT "+@all -config|set -slowlog\n");
+    EXPECT("\n" ROOT "+@all -config|set -slowlog +slowlog|get\n");
 }
 
 static void test_an_allow_before_takes_out(void **state)
