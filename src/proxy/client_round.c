@@ -113,7 +113,10 @@ bool client_unblock(struct client *client, bool error)
 {
     char id[24];
     struct link *pinned = client->pinned;
-    struct link *shared = pinned ? pool_at(pinned->pool->node, client->pool->class)->shared : NULL;
+    struct pool *pool = pinned ? pool_at(pinned->pool->node, client->pool->class) : NULL;
+    if (pool)
+        pool_want_shared(pool);
+    struct link *shared = pool ? pool->shared : NULL;
     if (!(client->pins & PIN_BLOCK) || !pinned || !pinned->backend_id || !shared ||
         shared->state != LINK_READY)
         return false;

@@ -35,11 +35,9 @@ static void move_at(struct worker *worker, struct visit *visit)
 {
     struct move *move = CONTAINER(visit, struct move, visit);
     bool first = !move->entered;
-    if (worker->draining)
-        return;
     switch (move->phase) {
     case PREPARE:
-        if (first)
+        if (first && !worker->drained)
             side_prepare(worker, move->snapshot, move->serial);
         side_ready(worker, &move->state);
         return;
@@ -102,6 +100,19 @@ static void move_done(struct proxy *proxy)
     move_over(proxy);
 }
 
+/* The new configuration, with the commands that are known by now: some may have been learned since
+ * it was read, and calls that wait point at them. */
+static struct snapshot *snapshot_current(struct proxy *proxy)
+{
+    struct snapshot *snapshot = proxy->move->snapshot;
+    struct problems problems = {0};
+    struct snapshot *fresh = NULL;
+    if (snapshot->commands != proxy->snapshot->commands)
+        fresh = snapshot_new(config_hold(snapshot->config), proxy->snapshot->commands, &problems);
+    problems_free(&problems);
+    return fresh ? fresh : snapshot_hold(snapshot);
+}
+
 static void move_next(struct proxy *proxy)
 {
     struct move *move = proxy->move;
@@ -113,7 +124,7 @@ static void move_next(struct proxy *proxy)
         return;
     case HOLD: move_enter_phase(proxy, SUBSCRIBE, SUBSCRIBE_MS); return;
     case SUBSCRIBE:
-        proxy_reload_adopt(proxy, snapshot_hold(move->snapshot));
+        proxy_reload_adopt(proxy, snapshot_current(proxy));
         move_enter_phase(proxy, ENTER, 0);
         return;
     case ENTER: move_enter_phase(proxy, RESUME, 0); return;
@@ -150,6 +161,10 @@ static void move_home(struct visit *visit)
     bool refused = move->phase == PREPARE && move->state.error[0];
     move->visiting = false;
     move->entered = true;
+    if (proxy->draining && move->phase < ENTER) {
+        move_enter_phase(proxy, ABANDON, 0);
+        return;
+    }
     if (move->phase >= ENTER || (move->state.done && !move->state.error[0]))
         move_next(proxy);
     else if (move->phase == SUBSCRIBE && move->state.error[0])

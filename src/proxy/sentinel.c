@@ -319,12 +319,24 @@ void sentinels_poll(struct sentinels *all)
     down_check(all, now);
 }
 
+/* A reload has read the certificates again: new connections show them. */
+static void tls_renew(struct sentinels *all)
+{
+    struct tls_context *fresh = all->worker->snapshot->backend_tls;
+    if (all->tls == fresh)
+        return;
+    tls_context_drop(all->tls);
+    all->tls = fresh ? tls_context_hold(fresh) : NULL;
+}
+
 void sentinels_tick(struct worker *worker)
 {
     if (!worker->sentinels && worker->snapshot->config->backend.mode == MODE_SENTINEL)
         worker->sentinels = sentinels_new(worker, worker->snapshot, worker->side);
-    if (worker->sentinels)
+    if (worker->sentinels) {
+        tls_renew(worker->sentinels);
         sentinels_poll(worker->sentinels);
+    }
 }
 
 void sentinels_free(struct worker *worker)

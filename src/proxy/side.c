@@ -166,6 +166,8 @@ static bool shared_want(struct worker *worker, struct side *side, struct side_st
 void side_ready(struct worker *worker, struct side_state *state)
 {
     struct side *side = worker->next;
+    if (!side)
+        return;
     enum backend_mode mode = side->snapshot->config->backend.mode;
     side->home = home_find(worker, side, state);
     if (!side->home) {
@@ -185,8 +187,12 @@ void side_ready(struct worker *worker, struct side_state *state)
 void side_subscribe(struct worker *worker, struct side_state *state)
 {
     struct side *side = worker->next;
+    if (!side)
+        return;
     dbs_check(worker, side, state);
-    if (state->error[0])
+    if (!state->error[0] && !home_find(worker, side, state))
+        state->done = false; /* it has gone since it was found */
+    if (state->error[0] || !state->done)
         return;
     bool all = heirs_want(worker, side);
     for (int i = 0; i < CLIENT_CLOSED; i++)
@@ -287,6 +293,8 @@ static void list_take(struct list *from, struct list *to)
 void side_enter(struct worker *worker)
 {
     struct side *side = worker->next;
+    if (!side)
+        return;
     redirects_drop(worker);
     clients_enter(worker, side);
     shares_enter(worker);

@@ -148,6 +148,20 @@ def test_names_instead_of_addresses(start_gate, keeper):
     gate.wait_log("master 'mymaster' is at localhost")
 
 
+def test_a_reload_moves_to_a_master_behind_sentinels_and_back(start_gate, start_redis, keeper):
+    watched = Watched(keeper, sentinels=1)
+    alone = start_redis()
+    gate = start_gate(alone, backend={"dial-rate": "200/s"}, proxy={"threads": "2"})
+    with gate.client() as client, gate.client() as other:
+        client.ok("SET k alone")
+        gate.reload(backend=watched.backend(), expect="moved to the new backend")
+        client.ok("SET k watched")
+        assert other.call("GET k") == watched.master.call("GET", "k") == b"watched"
+        gate.reload(text=gate.config_text().replace("mode = sentinel", "mode = standalone"),
+                    expect="moved to the new backend")
+        assert client.call("GET k") == b"alone"
+
+
 def test_what_belongs_together_is_checked(tmp_path):
     config = tmp_path / "respgate.conf"
     config.write_text("[backend]\nmode = sentinel\n")
