@@ -5,7 +5,7 @@
 #   certificates.sh FOLDER
 #
 #   FOLDER/ca/         the authority and its key: for nobody but this script
-#   FOLDER/redis/      ca.crt server.crt server.key users.acl     owned by REDIS_UID
+#   FOLDER/redis/      ca.crt server.crt server.key users.acl replication.conf   owned by REDIS_UID
 #   FOLDER/respgate/   ca.crt server.* client.* password          owned by RESPGATE_UID
 #   FOLDER/clients/    ca.crt, to check respgate's tls:// listener with
 set -eu
@@ -48,7 +48,8 @@ server_of() { # server_of NAMES
 }
 
 request 'compose CA' "$folder/ca/ca.key" "$folder/ca/ca.crt" -x509 -days "$days"
-issue redis server redis "$(server_of DNS:redis)"
+# Nodes of a cluster are each other's clients too.
+issue redis server redis "$(server_of DNS:redis | sed 's/serverAuth/serverAuth,clientAuth/')"
 issue respgate server respgate "$(server_of DNS:respgate,DNS:localhost,IP:127.0.0.1)"
 issue respgate client respgate "$(printf 'basicConstraints=CA:FALSE\nextendedKeyUsage=clientAuth')"
 for owner in redis respgate clients; do
@@ -58,6 +59,7 @@ done
 # Hexadecimal, so that it needs no escaping in a URL. The store keeps only its hash.
 openssl rand -hex 24 >"$folder/respgate/password"
 hash=$(tr -d '\n' <"$folder/respgate/password" | openssl dgst -sha256 -r)
+echo "masterauth $(cat "$folder/respgate/password")" >"$folder/redis/replication.conf"
 echo "user default on #${hash%% *} ~* &* +@all" >"$folder/redis/users.acl"
 
 rm -f "$folder/ca/request" "$folder/ca/extensions" "$folder/ca/output"
