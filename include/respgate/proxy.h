@@ -230,6 +230,7 @@ struct client {
     bool reply_off, skip_next, skip_this; /* CLIENT REPLY */
     bool authenticated;                   /* to respgate, when there are [user] sections */
     bool resume; /* the next turn is for the waiting call, not for the socket */
+    bool heavy;  /* holds too much of memory-limit: only what frees is let through */
     bool eof;    /* the client will send no more */
     uint16_t last_command;
     struct call call;
@@ -237,9 +238,9 @@ struct client {
     uint64_t requests, denied, bytes_in;
     uint64_t rehearsed[3];                     /* what a cluster would refuse: rehearse.c */
     uint64_t requests_counted, denied_counted; /* of these, for its user */
-    uint16_t user_at;                          /* its user's place in the counts + 1; 0: not known */
-    struct prefix_writer writer;               /* as whom its writes count */
-    struct key_mark *exec_marks;               /* of the transaction whose EXEC is not sent yet */
+    uint16_t user_at;            /* its user's place in the counts + 1; 0: not known */
+    struct prefix_writer writer; /* as whom its writes count */
+    struct key_mark *exec_marks; /* of the transaction whose EXEC is not sent yet */
     size_t exec_mark_count;
     uint64_t slow;          /* id of a slow request whose reply it has not taken yet; 0: none */
     uint32_t slow_since;    /* us */
@@ -388,6 +389,8 @@ struct worker {
     struct side *next;            /* the backend it is about to move to; NULL: none */
     uint32_t side;                /* serial of the backend it is at */
     struct list leaving;          /* nodes of the one before, until nothing is left of them */
+    uint64_t parser_bytes;        /* of its clients, when it was last added up */
+    enum pressure own_level;      /* of memory-limit, see budget.c */
     struct topology *topology;    /* worker 0 */
     struct sentinels *sentinels;  /* worker 0, mode = sentinel; NULL: none */
     struct link_class **classes;  /* by id; NULL: free */
@@ -479,6 +482,7 @@ struct proxy {
     struct tally *pinned_addresses, *pinned_users; /* pinned links in use */
     uint64_t dial_next[DIAL_CELLS];                /* GCRA of dial-rate by node, atomic, ns */
     uint64_t cluster_doubt; /* atomic, loop ms: until then nodes are asked for the map often */
+    uint64_t parser_bytes;  /* atomic: what parsers hold, in all workers; with memory-limit */
     int64_t handshakes;     /* atomic: TLS handshakes under way in all workers */
     int64_t pinned;         /* atomic: pinned links in use, of all workers */
     int64_t links[2];       /* atomic: by role, of all workers */

@@ -47,6 +47,8 @@ static enum step classify(struct client *client, struct call *call)
 
 static enum step admit(struct client *client, struct call *call)
 {
+    if (unlikely(client->heavy) && !budget_admits(client, call))
+        return ANSWERED;
     if (likely(!client->worker->snapshot->config->user_count))
         return NEXT; /* who must log in, and has not, hears it from the store itself */
     if (client->authenticated || (call->command->flags & CMD_NO_AUTH))

@@ -63,6 +63,7 @@ void ask_lost(struct client *client);
 /* Pressure (pressure.c). False: refused, out holds the error text. What passes is charged to
  * call->charges. */
 void budget_tick(struct worker *worker); /* budget.c */
+bool must_check budget_admits(struct client *client, const struct call *call);
 /* Of the node its first key lives on. */
 struct health *pressure_health(const struct client *client, const struct call *call);
 bool must_check pressure_admits(struct client *client, struct call *call, struct buf *out);
