@@ -180,13 +180,33 @@ static const struct conn_ops console_ops = {
     .closed = console_closed,
 };
 
+/* Which one makes room when all are taken: the one that has been silent longest, of those that have
+ * shown no password where there is one. NULL: none. */
+static struct console *console_least(const struct admin *admin)
+{
+    struct console *least = NULL;
+    list_each (it, &admin->consoles) {
+        struct console *console = CONTAINER(it, struct console, entry);
+        if (console->gone || console->waiting || console->conn.state == CONN_CLOSING)
+            continue;
+        if (admin_has_password(admin) && console_passed(console))
+            continue;
+        if (!least || console->active < least->active)
+            least = console;
+    }
+    return least;
+}
+
 void console_accept(void *owner, struct listener *listener, int fd)
 {
     static uint64_t seq;
     struct admin *admin = owner;
     const struct snapshot *snapshot = admin->proxy->snapshot;
     bool tls = listener_address(listener)->kind == LISTEN_TLS;
-    if (admin->console_count == CONSOLES_MAX) {
+    struct console *least = admin->console_count < CONSOLES_MAX ? NULL : console_least(admin);
+    if (least)
+        conn_close(&least->conn);
+    if (admin->console_count >= CONSOLES_MAX && !least) {
         log_warn(NULL, "console: more than %d connections, one is turned away", CONSOLES_MAX);
         close(fd);
         return;

@@ -31,6 +31,7 @@ struct http {
     struct MHD_Daemon *daemon;
     struct watch *watch;
     struct list visitors;
+    unsigned visitor_count;
     struct list asleep; /* exchanges */
 };
 
@@ -65,10 +66,12 @@ static void http_connection(void *context, struct MHD_Connection *connection, vo
             MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
         visitor->since = loop_now(&http->admin->proxy->loop);
         list_append(&http->visitors, &visitor->entry);
+        http->visitor_count++;
         *slot = visitor;
         return;
     case MHD_CONNECTION_NOTIFY_CLOSED:
         list_remove(&visitor->entry);
+        http->visitor_count--;
         free(visitor);
         return;
     }
@@ -140,6 +143,24 @@ static void visitor_expire(struct visitor *visitor)
     visitor->since = 0;
 }
 
+/* Whoever holds connections open without a request keeps no probe out: the one that has waited
+ * longest makes room. */
+static void make_room(struct http *http)
+{
+    struct visitor *longest = NULL;
+    if (http->visitor_count < CONNECTIONS_MAX)
+        return;
+    list_each (it, &http->visitors) {
+        struct visitor *visitor = CONTAINER(it, struct visitor, entry);
+        if (visitor->since && (!longest || visitor->since < longest->since))
+            longest = visitor;
+    }
+    if (!longest)
+        return;
+    visitor_expire(longest);
+    MHD_run(http->daemon);
+}
+
 void http_tick(struct http *http)
 {
     uint64_t now = loop_now(&http->admin->proxy->loop);
@@ -162,6 +183,7 @@ void http_accept(void *owner, struct listener *listener, int fd)
         close(fd);
         return;
     }
+    make_room(admin->http);
     /* Beyond the limit MHD closes it. */
     if (MHD_add_connection(admin->http->daemon, fd, (struct sockaddr *)&address, len) == MHD_YES)
         MHD_run(admin->http->daemon);
@@ -178,6 +200,18 @@ static void http_log(void *context, const char *format, va_list args)
     log_debug(NULL, "http: %.*s", (int)strcspn(text, "\r\n"), text);
 }
 
+/* A path is a C string from here on: what stands behind a %00 must not be cut off it. */
+static size_t http_unescape(void *context, struct MHD_Connection *connection, char *text)
+{
+    size_t len = MHD_http_unescape(text);
+    (void)context;
+    (void)connection;
+    for (size_t i = 0; i < len; i++)
+        if (!text[i])
+            text[i] = 0x7f;
+    return len;
+}
+
 struct http *http_new(struct admin *admin)
 {
     struct http *http = xcalloc(1, sizeof(*http));
@@ -188,7 +222,8 @@ struct http *http_new(struct admin *admin)
         MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
     http->daemon =
         MHD_start_daemon(flags, 0, NULL, NULL, http_handle, http, MHD_OPTION_EXTERNAL_LOGGER,
-                         http_log, http, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+                         http_log, http, MHD_OPTION_UNESCAPE_CALLBACK, http_unescape, NULL,
+                         MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
                          MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
                          MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_MAX,
                          MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_CONNECTION,

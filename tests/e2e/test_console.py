@@ -205,16 +205,41 @@ def test_pipelined_commands_are_answered_in_order(admin):
     assert b"no-flush" in replies[1][1] and b"redis" in replies[3][1]
 
 
-def test_only_so_many_consoles(admin):
+def test_only_so_many_consoles_and_those_that_idle_make_room(admin):
     consoles = [admin.console() for _ in range(64)]
     try:
+        for console in consoles:
+            assert console.call("PING") == b"PONG"
+        with admin.console() as one_more:
+            assert one_more.call("PING") == b"PONG"
+        with pytest.raises((Closed, ConnectionError)):
+            consoles[0].call("PING")
         assert consoles[-1].call("PING") == b"PONG"
-        with admin.console() as one_more, pytest.raises((Closed, ConnectionError)):
+    finally:
+        for console in consoles:
+            console.close()
+
+
+def test_without_the_password_nobody_keeps_the_operator_out(guarded):
+    with guarded.console() as operator:
+        operator.ok("AUTH", PASSWORD)
+        strangers = [guarded.console() for _ in range(100)]
+        assert operator.call("PING") == b"PONG"
+        with guarded.console() as one_more:
+            one_more.ok("AUTH", PASSWORD)
+        for console in strangers:
+            console.close()
+    wait_until(lambda: b"PONG" in try_ping(guarded), "all to be gone")
+    consoles = [guarded.console() for _ in range(64)]
+    try:
+        for console in consoles:
+            console.ok("AUTH", PASSWORD)
+        with guarded.console() as one_more, pytest.raises((Closed, ConnectionError)):
             one_more.call("PING")
     finally:
         for console in consoles:
             console.close()
-    wait_until(lambda: b"PONG" in try_ping(admin), "room for a console again")
+    wait_until(lambda: b"PONG" in try_ping(guarded), "room for a console again")
 
 
 def try_ping(admin):

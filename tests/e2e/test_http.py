@@ -387,6 +387,7 @@ def test_many_connections_are_bounded_and_traffic_unaffected(admin, traffic):
     idle = [socket.create_connection(("127.0.0.1", admin.http_port), timeout=5) for _ in range(150)]
     try:
         assert traffic()
+        assert admin.get("/healthz")[0] == admin.get("/metrics")[0] == 200 # they make room
     finally:
         for sock in idle:
             sock.close()
@@ -398,6 +399,12 @@ def test_many_connections_are_bounded_and_traffic_unaffected(admin, traffic):
             return False
     wait_until(served, "room again")
     assert traffic()
+
+
+def test_what_stands_behind_a_nul_belongs_to_the_path(admin):
+    assert admin.get("/metrics%00x")[0] == 404
+    assert admin.get("/api/stats.json%00")[0] == 404
+    assert admin.get("/%6detrics")[0] == 200
 
 
 def test_pipelined_and_kept_alive(admin):
