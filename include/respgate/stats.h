@@ -240,8 +240,9 @@ struct report_pool {
 
 /* What somebody wrote under a prefix in a minute. */
 struct report_writer {
-    const char *address; /* "" nobody */
-    uint64_t client;     /* the last of its connections that wrote */
+    const char *address; /* "" nobody; set when all workers have told */
+    uint8_t raw[PREFIX_ADDRESS];
+    uint64_t client; /* the last of its connections that wrote */
     uint64_t writes, bytes;
 };
 struct report_prefix {

@@ -103,6 +103,8 @@ void count_refused(struct worker *worker, const struct question *question, enum 
 void stats_rule(struct worker *worker, uint16_t rule, enum rule_count count);
 /* The worker's part of a report (report_counts.c). */
 void report_counts(struct report *report, struct worker *worker);
+/* The texts of what workers told as bytes; main thread. */
+void report_writers(struct report *report);
 /* Nodes and queues as the poller knows them; main thread (report_pressure.c). */
 void report_pressure(struct report *report, struct proxy *proxy);
 /* The client leaves, logs in as somebody else, or is reported: brings its user up to date. */

@@ -277,6 +277,7 @@ static void report_home(struct loop *loop, struct mail *mail)
     (void)loop;
     letter_free(letter);
     report_finish(came.report);
+    report_writers(came.report);
     came.report->growth = report_growth_text(came.report);
     report_pressure(came.report, came.proxy);
     report_memory(came.report);

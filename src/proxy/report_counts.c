@@ -88,16 +88,28 @@ static void report_users(struct report *report, struct worker *worker)
 static void merge_writer(struct report *report, struct report_prefix *row,
                          const struct prefix_view *view)
 {
-    struct address address;
-    char text[64];
     if (!view->writer.origin || (row->writer.client && row->writer.bytes >= view->writer_bytes))
         return;
-    memcpy(&address, view->writer.address, sizeof(address));
-    address_text(&address, text);
-    row->writer = (struct report_writer){.address = report_text(report, text),
+    row->writer = (struct report_writer){.address = "",
                                          .client = view->writer.client,
                                          .writes = view->writer_writes,
                                          .bytes = view->writer_bytes};
+    memcpy(row->writer.raw, view->writer.address, sizeof(row->writer.raw));
+}
+
+/* A thousand of them are the longest part of a report: not at the workers. */
+void report_writers(struct report *report)
+{
+    for (size_t i = 0; i < report->prefixes_count; i++) {
+        struct report_writer *writer = &report->prefixes[i].writer;
+        struct address address;
+        char text[64];
+        if (!writer->client)
+            continue;
+        memcpy(&address, writer->raw, sizeof(address));
+        address_text(&address, text);
+        writer->address = report_text(report, text);
+    }
 }
 
 static void add_prefix(const struct prefix_view *view, void *context)
