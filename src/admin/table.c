@@ -116,11 +116,18 @@ static int compare_text(struct str a, struct str b)
     return order ? order : (a.len > b.len) - (a.len < b.len);
 }
 
+/* What is not known comes after all that is. */
+static int compare_numbers(uint64_t a, uint64_t b)
+{
+    _Static_assert(NUMBER_UNKNOWN + 1 == 0, "the largest one becomes the smallest");
+    return (a + 1 < b + 1) - (a + 1 > b + 1);
+}
+
 static int compare_rows(const void *one, const void *other)
 {
     const struct order *a = one, *b = other;
     int order = a->text ? compare_text(a->key.text, b->key.text)
-                        : (a->key.number < b->key.number) - (a->key.number > b->key.number);
+                        : compare_numbers(a->key.number, b->key.number);
     return order ? order : (a->place > b->place) - (a->place < b->place);
 }
 
