@@ -3,9 +3,10 @@
  *
  *   judged -> hold_run -> holding, in its client's place -> released: judged anew, and on
  *
- * What is open already may end: a transaction's commands and those of a client that watches keys
- * pass. What waits counts against park-limit; beyond it requests get the error of a backend that is
- * away. It does not end with park-timeout: a pause ends by itself.
+ * What is open already may end: a transaction's commands pass, and in a move those of a client that
+ * watches keys. In a pause they do not: it could write for ever. What waits counts against
+ * park-limit; beyond it requests get the error of a backend that is away. It does not end with
+ * park-timeout: a pause ends by itself.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,11 +32,11 @@ static bool call_changes(const struct client *client, const struct call *call)
 static bool held(const struct client *client, const struct call *call)
 {
     uint8_t hold = client->worker->hold;
-    if (!hold || client->transaction || client->pins & PIN_WATCH)
+    if (!hold || client->transaction || strcmp(call->command->name, "quit") == 0)
         return false;
-    if (strcmp(call->command->name, "quit") == 0)
-        return false;
-    return hold != HOLD_WRITES || call_changes(client, call);
+    if (hold & HOLD_ALL || (hold & HOLD_WRITES && call_changes(client, call)))
+        return true;
+    return hold & HOLD_MOVE && !(client->pins & PIN_WATCH);
 }
 
 static void hold_forget(struct client *client)
@@ -102,21 +103,22 @@ static bool req_open(const struct req *req, bool all)
                    req->kind != REQ_SUBSCRIBE && req->kind != REQ_MONITOR);
 }
 
-static bool client_quiet(const struct client *client, bool all)
+static bool client_quiet(const struct client *client, uint8_t bits)
 {
+    bool all = bits != HOLD_WRITES;
     bool past_hold = client->call.active && client->call.stage > STAGE_HOLD;
-    bool open = client->transaction || client->pins & PIN_WATCH;
+    bool open = client->transaction || (bits & HOLD_MOVE && client->pins & PIN_WATCH);
     for (const struct req *req = client->queue.head; req; req = req->next_client)
         if (req_open(req, all))
             return false;
-    return !(open && (all || client->transaction)) && (!past_hold || client->wait == WAIT_ANSWER);
+    return !open && (!past_hold || client->wait == WAIT_ANSWER);
 }
 
 bool hold_quiet(struct worker *worker, uint8_t bits)
 {
     for (int state = 0; state < CLIENT_CLOSED; state++)
         list_each (it, &worker->clients[state])
-            if (!client_quiet(CONTAINER(it, struct client, entry), bits != HOLD_WRITES))
+            if (!client_quiet(CONTAINER(it, struct client, entry), bits))
                 return false;
     return true;
 }

@@ -247,6 +247,17 @@ class TestPause:
             client.ok("SET k 1")
         gate.wait_log("the pause is over: nobody has ended it")
 
+    def test_one_that_watches_writes_no_more(self, gate):
+        with self.console(gate) as console, gate.client() as client, gate.client() as reader:
+            client.ok("WATCH k")
+            console.ok("PAUSE", "WRITES")
+            assert client.call("GET k") is None
+            client.send(encode("MULTI") + encode("SET", "k", "1") + encode("EXEC"))
+            wait_until(lambda: Admin(gate).stat("requests_held_total"), "MULTI to be held")
+            assert reader.call("GET k") is None
+            console.ok("RESUME")
+            assert [client.read() for _ in range(3)] == [b"OK", b"QUEUED", [b"OK"]]
+
     def test_an_open_transaction_ends_first(self, gate):
         with self.console(gate) as console, gate.client() as client:
             client.pipeline("MULTI", "SET k 1")
