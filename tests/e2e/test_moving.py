@@ -253,7 +253,8 @@ class TestPause:
             console.ok("PAUSE", "WRITES")
             assert client.call("GET k") is None
             client.send(encode("MULTI") + encode("SET", "k", "1") + encode("EXEC"))
-            wait_until(lambda: Admin(gate).stat("requests_held_total"), "MULTI to be held")
+            wait_until(lambda: b"respgate_requests_held_total 1\n" in Admin(gate).get("/metrics")[2],
+                       "MULTI to be held")
             assert reader.call("GET k") is None
             console.ok("RESUME")
             assert [client.read() for _ in range(3)] == [b"OK", b"QUEUED", [b"OK"]]
