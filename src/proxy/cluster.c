@@ -345,7 +345,7 @@ enum step cluster_wait(struct client *client, struct call *call)
 {
     struct worker *worker = client->worker;
     uint64_t now = loop_now(&worker->loop);
-    if (call->phase == 0) {
+    if (call->phase != PHASE_MAP) {
         call->phase = PHASE_MAP;
         client->waiting_since = now;
     }
@@ -420,6 +420,7 @@ enum step place_cluster(struct client *client, struct call *call, struct pool **
     if (unlikely(client->pinned && client->pinned->pool->node != (*pool)->node)) {
         if (!client->pins && !client->queue.head) { /* got before it was known where to */
             pool_unpin(client);
+            call->phase = 0; /* pool_pin's: it is asked anew, at the right node */
             return NEXT;
         }
         if (away_from_pin(client, call, *pool)) {

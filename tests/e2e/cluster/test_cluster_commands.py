@@ -217,3 +217,15 @@ def test_announce(start_door):
     door = start_door(backend={"announce": "redis.example.org:7777"})
     with door.client() as client:
         assert client.call("CLUSTER SLOTS")[0][2][:2] == [b"redis.example.org", 7777]
+
+
+def test_what_comes_before_the_map_goes_where_it_belongs(start_door, cluster):
+    """The first thing a fresh respgate hears: a blocking command, a transaction, a split one."""
+    nodes = {cluster.owner(f"first{i}"): f"first{i}" for i in range(40)}
+    for key in nodes.values():
+        door = start_door()
+        with door.client() as blocked, door.client() as client:
+            blocked.send(encode("BLPOP", key, 10))
+            assert client.pipeline("MULTI", f"SET {{{key}}}t 1", "EXEC")[2] == [b"OK"]
+            assert client.call("RPUSH", key, "x") == 1
+            assert blocked.read() == [key.encode(), b"x"]
