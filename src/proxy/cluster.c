@@ -270,8 +270,11 @@ void cluster_adopt(struct worker *worker, struct slot_map *map)
 
 void cluster_tick(struct worker *worker)
 {
-    if (!worker->clustered && worker->snapshot->config->backend.mode != MODE_CLUSTER)
+    if (!worker->clustered && worker->snapshot->config->backend.mode != MODE_CLUSTER) {
+        if (!worker->mode_known && worker->snapshot->config->backend.url_count > 1)
+            home_check(worker); /* of several seeds, one may answer */
         return;
+    }
     worker->clustered = worker->mode_known = true;
     home_check(worker);
     redirect_go(worker);

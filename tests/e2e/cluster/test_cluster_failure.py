@@ -8,6 +8,7 @@ import time
 import pytest
 
 from harness.cluster import key_slot
+from harness.process import free_port
 from harness.waiting import deadline, wait_until
 from harness.wire import Closed, Error, encode
 
@@ -193,6 +194,15 @@ def test_a_cluster_that_is_broken_at_the_start(cluster, start_door):
             node.start()
         cluster.wait_whole()
         wait_until(lambda: client.call("GET a") is None, "the cluster to be used", 10)
+
+
+@pytest.mark.parametrize("mode", ["auto", "cluster"])
+def test_a_dead_seed_is_passed_over(cluster, start_door, mode):
+    door = start_door(url=f"rediss://127.0.0.1:{free_port()}, " + cluster.url(cluster.replicas[0]),
+                      backend={"mode": mode, "park-timeout": "5s"})
+    with door.client() as client:
+        client.ok("SET a 1")
+        assert client.call("MGET a b") == [b"1", None]
 
 
 def test_a_seed_that_is_no_cluster(start_redis, start_gate):
