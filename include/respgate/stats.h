@@ -323,8 +323,8 @@ struct report_advice {
 };
 /* Who talks to a node past respgate. */
 struct report_outside {
-    const char *node, *address, *user, *name, *command; /* command: the last one seen */
-    uint64_t connections;
+    const char *node, *address, *user, *name, *commands; /* those seen, by spaces */
+    uint64_t connections;                                /* 0: it is gone */
 };
 
 #define REPORT_LIST(type, name)                                                                    \

@@ -73,6 +73,6 @@ void fill_OUTSIDE(struct table *table, const struct source *source)
         table_text(table, row->user);
         table_text(table, row->name);
         table_number(table, row->connections);
-        table_text(table, row->command);
+        table_text(table, row->commands);
     }
 }

@@ -33,12 +33,14 @@ struct poll_state {
     enum rewrite rewrite;   /* as last judged */
     int64_t wipes_offset;   /* FLUSHALL and kin in commandstats, less those of respgate */
     bool has_wipes, asking_wipes, asking_clients, asking_settings, asking_slowlog;
-    uint64_t wipes_asked, wipes_begun, clients_asked, settings_asked, slowlog_asked; /* loop ms; begun: then */
+    uint64_t wipes_asked, wipes_begun, clients_asked, settings_asked,
+        slowlog_asked; /* loop ms; begun: then */
     uint64_t removed_seen, removed_wipes;
     int64_t aof_min_size;
     struct outsider {
-        char address[64], user[64], name[64], command[32];
-        uint64_t connections;
+        char address[64], user[64], name[64];
+        char commands[128];   /* those it was seen at, by spaces */
+        uint64_t connections; /* 0: gone, and kept while there is room */
     } outsiders[OUTSIDERS_MAX];
     unsigned outsider_count;
 };

@@ -117,9 +117,47 @@ static void copy_text(char *out, size_t size, struct str text)
     out[len] = '\0';
 }
 
+static struct outsider *outsider_find(struct poll_state *poll, const struct outsider *like)
+{
+    for (unsigned i = 0; i < poll->outsider_count; i++) {
+        struct outsider *known = &poll->outsiders[i];
+        if (strcmp(known->address, like->address) == 0 && strcmp(known->user, like->user) == 0 &&
+            strcmp(known->name, like->name) == 0)
+            return known;
+    }
+    return NULL;
+}
+
+/* A place of its own, or that of one who is gone; NULL: there is none. */
+static struct outsider *outsider_place(struct poll_state *poll)
+{
+    if (poll->outsider_count < OUTSIDERS_MAX)
+        return &poll->outsiders[poll->outsider_count++];
+    for (unsigned i = 0; i < OUTSIDERS_MAX; i++)
+        if (!poll->outsiders[i].connections)
+            return &poll->outsiders[i];
+    return NULL;
+}
+
+static void command_note(struct outsider *outsider, struct str command)
+{
+    size_t used = strlen(outsider->commands);
+    for (const char *at = outsider->commands; at && *at; at = strchr(at, ' ')) {
+        at += *at == ' ';
+        size_t len = strcspn(at, " ");
+        if (len == command.len && memcmp(at, command.ptr, len) == 0)
+            return;
+    }
+    if (!command.len || used + command.len + 2 > sizeof(outsider->commands))
+        return;
+    if (used)
+        outsider->commands[used++] = ' ';
+    copy_text(outsider->commands + used, sizeof(outsider->commands) - used, command);
+}
+
 static void outsider_add(struct health *health, struct str line)
 {
-    struct outsider fresh = {.connections = 1};
+    struct outsider fresh = {0};
     struct str address = field_of(line, "addr");
     while (address.len && address.ptr[address.len - 1] != ':') /* the port tells nothing */
         address.len--;
@@ -127,18 +165,26 @@ static void outsider_add(struct health *health, struct str line)
               (struct str){address.ptr, address.len ? address.len - 1 : 0});
     copy_text(fresh.user, sizeof(fresh.user), field_of(line, "user"));
     copy_text(fresh.name, sizeof(fresh.name), field_of(line, "name"));
-    copy_text(fresh.command, sizeof(fresh.command), field_of(line, "cmd"));
-    for (unsigned i = 0; i < health->poll.outsider_count; i++) {
-        struct outsider *known = &health->poll.outsiders[i];
-        if (strcmp(known->address, fresh.address) == 0 && strcmp(known->user, fresh.user) == 0 &&
-            strcmp(known->name, fresh.name) == 0) {
-            known->connections++;
-            memcpy(known->command, fresh.command, sizeof(known->command));
+    struct outsider *outsider = outsider_find(&health->poll, &fresh);
+    if (!outsider) {
+        outsider = outsider_place(&health->poll);
+        if (!outsider)
             return;
-        }
+        *outsider = fresh;
     }
-    if (health->poll.outsider_count < OUTSIDERS_MAX)
-        health->poll.outsiders[health->poll.outsider_count++] = fresh;
+    outsider->connections++;
+    command_note(outsider, field_of(line, "cmd"));
+}
+
+/* Still logging in: it may be a link of respgate that is not named yet. */
+static bool logs_in(struct str command)
+{
+    static const char *const first[] = {"NULL", "hello", "auth", "client|setname",
+                                        "client|setinfo"};
+    for (size_t i = 0; i < ARRAY_LEN(first); i++)
+        if (str_equal(command, str_of(first[i])))
+            return true;
+    return false;
 }
 
 /* Replicas are connections too, with a flag of their own. */
@@ -146,12 +192,14 @@ static bool is_outsider(struct str line)
 {
     struct str flags = field_of(line, "flags");
     return line.len && !str_equal(field_of(line, "name"), STR("respgate")) &&
+           !logs_in(field_of(line, "cmd")) &&
            !(flags.len && (memchr(flags.ptr, 'S', flags.len) || memchr(flags.ptr, 'M', flags.len)));
 }
 
 static void clients_read(struct health *health, struct str rest)
 {
-    health->poll.outsider_count = 0;
+    for (unsigned i = 0; i < health->poll.outsider_count; i++)
+        health->poll.outsiders[i].connections = 0;
     while (rest.len) {
         const char *end = memchr(rest.ptr, '\n', rest.len);
         size_t len = end ? (size_t)(end - rest.ptr) : rest.len;
@@ -202,8 +250,7 @@ static void slowlog_done(struct req *req, struct link *link, struct str reply)
     const struct tree *tree = reply.ptr ? tree_parse(arena, reply.ptr, reply.len) : NULL;
     const struct tree *newest =
         tree && tree->type == TREE_ARRAY && tree->count ? &tree->items[0] : NULL;
-    if (newest && newest->type == TREE_ARRAY && newest->count &&
-        newest->items[0].type == TREE_INT)
+    if (newest && newest->type == TREE_ARRAY && newest->count && newest->items[0].type == TREE_INT)
         health_set(health->slowlog, newest->items[0].integer + 1);
     else if (tree && tree->type == TREE_ARRAY && health->slowlog < 0)
         health_set(health->slowlog, 0);

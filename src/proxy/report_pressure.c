@@ -94,7 +94,7 @@ void report_outside(struct report *report, const struct health *health)
             .address = report_text(report, outsider->address),
             .user = report_text(report, outsider->user),
             .name = report_text(report, outsider->name),
-            .command = report_text(report, outsider->command),
+            .commands = report_text(report, outsider->commands),
             .connections = outsider->connections,
         };
     }

@@ -63,6 +63,7 @@ def test_the_console_shows_health_advice_and_who_is_outside(start_gate, start_re
     extra = POLL + section("queue jobs", {"keys": "jobs", "max-length": 10})
     with redis.client() as outside:
         outside.ok("CLIENT SETNAME backdoor")
+        outside.ok("SET k v")
         gate, admin = start(start_gate, redis, tmp_path, extra)
         with gate.client() as client:
             client.call("RPUSH jobs 1 2 3")
@@ -114,3 +115,21 @@ def test_what_the_node_counts_itself_is_shown(start_gate, start_redis, tmp_path)
     _, _, metrics = admin.get("/metrics")
     assert b"respgate_node_connects_total{" in metrics
     assert b"respgate_cluster_ok" not in metrics, "there is no cluster"
+
+
+def test_who_goes_round_is_known_with_its_commands_also_when_it_is_gone(start_gate, start_redis,
+                                                                       tmp_path):
+    redis = start_redis()
+    with redis.client() as direct:
+        direct.ok("CLIENT SETNAME cron")
+        direct.ok("SET k v")
+        gate, admin = start(start_gate, redis, tmp_path)
+
+        def cron():
+            return next((row for row in admin.rows("outside") if row["name"] == "cron"), None)
+        row = wait_until(cron, "the connection to be seen")
+        assert row["commands"] == "set" and row["connections"] == 1
+        assert row["address"] == "127.0.0.1" and row["user"] == "default"
+        direct.call("GET k")
+        wait_until(lambda: cron()["commands"] == "set get", "the next look", 10)
+    wait_until(lambda: cron()["connections"] == 0, "it to be gone", 10)
