@@ -37,6 +37,7 @@ struct hub {
 /* What a confirmation on its way is about. */
 struct hub_ask {
     uint64_t serial;
+    bool counted; /* of an UNSUBSCRIBE: the subscription counts until the backend has ended it */
     size_t len;
     char key[];
 };
@@ -109,6 +110,9 @@ static void hub_confirmed(struct req *req, struct link *link, struct str reply)
     struct hub_ask *ask = req->context;
     struct hub *hub = link->hub;
     struct hub_channel *channel = NULL;
+    if (ask->counted)
+        tally_remove(link->pool->node->worker->proxy->shared_hubs[(uint8_t)ask->key[0]],
+                     (struct str){ask->key + 1, ask->len - 1});
     if (hub && reply.ptr)
         HASH_FIND(hh, hub->channels, ask->key, ask->len, channel);
     if (!channel || channel->serial != ask->serial || channel->state != HUB_ASKED) {
@@ -131,6 +135,7 @@ static void hub_ask(struct hub *hub, struct hub_channel *channel, bool subscribe
                          channel_name(channel)};
     struct buf command = {0};
     ask->serial = channel->serial;
+    ask->counted = !subscribe && channel->state == HUB_SUBSCRIBED;
     ask->len = channel->len;
     memcpy(ask->key, channel->key, channel->len);
     write_command(&command, ARRAY_LEN(argv), argv);
@@ -204,8 +209,10 @@ static void hub_leave(struct hub *hub, const struct share_mail *mail, unsigned i
     channel->workers &= ~(1ull << index);
     if (channel->workers)
         return;
-    if (channel->state != HUB_WANTED && hub->link && hub->link->state == LINK_READY)
+    if (channel->state != HUB_WANTED && hub->link && hub->link->state == LINK_READY) {
         hub_ask(hub, channel, false);
+        channel->state = HUB_WANTED; /* its count is the confirmation's to end */
+    }
     channel_free(hub, channel);
 }
 

@@ -224,18 +224,25 @@ enum step share_numsub(struct client *client, struct call *call)
     return NEXT;
 }
 
+/* A subscription that is just ending may be counted by us still, and by the backend no more. */
+static int64_t at_least_none(int64_t count)
+{
+    return count > 0 ? count : 0;
+}
+
 /* PUBLISH :N, or PUBSUB NUMSUB: the numbers of the backend, plus what they lack. */
 static void count_correct(struct proxy *proxy, const struct tree *tree, int32_t missing,
                           struct buf *out)
 {
     if (tree->type == TREE_INT) {
-        write_int(out, tree->integer + missing);
+        write_int(out, at_least_none(tree->integer + missing));
         return;
     }
     write_array(out, tree->count);
     for (size_t i = 0; i + 1 < tree->count; i += 2) {
         write_bulk(out, tree->items[i].text);
-        write_int(out, tree->items[i + 1].integer + missing_of(proxy, tree->items[i].text));
+        write_int(out, at_least_none(tree->items[i + 1].integer +
+                                     missing_of(proxy, tree->items[i].text)));
     }
 }
 
