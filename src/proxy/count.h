@@ -91,6 +91,8 @@ void call_count(struct client *client, struct call *call, struct req *req);
 void reply_count(struct link *link, struct client *client, struct req *req);
 /* It will not be sent again: its bytes go, and its key stays for what is slow or large. */
 void req_forget(struct req *req);
+/* The same of a request of many parts: its keys count once. */
+void gather_counted(struct client *client, struct req *req, bool failed);
 /* respgate answered in its place, with an error. */
 void req_failed(struct worker *worker, const struct req *req);
 void call_failed(struct client *client); /* the same, before it was sent */

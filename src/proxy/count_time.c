@@ -202,3 +202,11 @@ void reply_count(struct link *link, struct client *client, struct req *req)
         big_fill(big_add(&counts->big_replies, req_key(req), link->frame_bytes), client,
                  req->command);
 }
+
+void gather_counted(struct client *client, struct req *req, bool failed)
+{
+    struct command_counts *command = command_counted(client->worker->counts, req->command);
+    command->errors += failed; /* the call itself counted when its parts were sent */
+    if (req->mark_count && !failed)
+        marks_land(client, req);
+}

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "count.h"
 #include "gather_private.h"
 #include "pool_private.h"
 
@@ -65,6 +66,7 @@ void gather_finish(struct gather *gather)
     } else if (!merge_replies((enum merge)gather->merge, gather->parts, gather->count,
                               gather->places, &out))
         write_error(&out, "ERR respgate: the nodes' replies do not fit together");
+    gather_counted(client, parent, out.len && *out.ptr == '-');
     parent->gather = NULL;
     parent->state = REQ_DONE;
     spans_push_copy(&parent->reply, out.ptr, out.len);

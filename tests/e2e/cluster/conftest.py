@@ -31,6 +31,7 @@ class Doors:
         gate = Gate(self.factory.mktemp("gate"), url=url or self.cluster.url(),
                     backend={**self.cluster.backend(), "dial-rate": "1000/s", **(backend or {})},
                     **options)
+        gate.cluster = self.cluster
         self.gates.append(gate)
         return gate
 

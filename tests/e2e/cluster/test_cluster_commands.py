@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from harness.admin import Admin
 from harness.cluster import SLOTS, key_slot
 from harness.servers import Redis
 from harness.wire import Error, encode
@@ -196,6 +197,21 @@ def test_a_rule_asks_the_node_that_has_the_key(start_door):
                 assert asker.pipeline(f"LRANGE short{i} 0 -1", f"LRANGE long{i} 0 -1", f"SORT short{i} ALPHA",
                                       f"SUNION {{a}}{i} {{a}}b") == [[b"a", b"b"], refused, [b"a", b"b"], []]
         assert watcher.pipeline("MULTI", "SET w 1", "EXEC")[2] == [b"OK"]
+
+
+def test_a_split_command_counts_once_and_each_of_its_keys(start_door):
+    door = start_door(admin=Admin.ports())
+    admin = Admin(door)
+    with door.client() as client:
+        client.ok("MSET job:a:1 1 job:b:2 1 job:c:3 1")
+        client.call("MGET job:a:1 job:b:2 job:c:3")
+    prefixes = {row["prefix"]: row for row in admin.rows("prefixes")}
+    assert [prefixes[f"job:{name}"]["writes"] for name in "abc"] == [1, 1, 1], prefixes
+    assert [prefixes[f"job:{name}"]["reads"] for name in "abc"] == [1, 1, 1], prefixes
+    calls = {row["command"]: row["calls"] for row in admin.rows("commands")}
+    assert calls["mset"] == calls["mget"] == 1
+    assert {row["node"] for row in admin.rows("nodes")} >= {
+        node.id[:8] for node in door.cluster.primaries}
 
 
 def test_cluster_aware_clients_see_one_node(client, door):
