@@ -222,7 +222,7 @@ static bool shed(struct client *client, struct call *call, enum stat_id stat, st
     count(client->worker, observe ? STAT_REQUESTS_OBSERVED : stat);
     audit_request(client, call, call->db, POLICY_NO_RULE, "shed", observe);
     if (observe) {
-        out->len = 0;
+        buf_free(out);
         return true;
     }
     charge_land(&call->charges);
@@ -257,7 +257,7 @@ static bool nodes_admit(struct client *client, struct call *call, struct buf *ou
     size_t count = 0;
     if (likely(!client->worker->clustered) || call->slot != SLOT_MANY)
         return node_admits(client, pressure_health(client, call), call, out);
-    for (size_t i = 0; i < call->key_count && count < NODES_MAX; i++) {
+    for (size_t i = 0; i < call->key_count; i++) {
         struct str key = call->request.argv[call->keys[i].arg];
         struct health *health = cluster_node_of_key(client->worker, key)->health;
         size_t at = 0;
@@ -265,7 +265,8 @@ static bool nodes_admit(struct client *client, struct call *call, struct buf *ou
             at++;
         if (at < count)
             continue;
-        seen[count++] = health;
+        if (count < NODES_MAX) /* of more nodes than that some are charged more than once */
+            seen[count++] = health;
         if (!node_admits(client, health, call, out))
             return false;
     }

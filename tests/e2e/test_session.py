@@ -108,11 +108,13 @@ def test_kill_by_id(connect):
 
 def test_kill_by_address(connect):
     killer, victim = connect(), connect()
+    victim.call("PING") # it has been let in
     port = victim.sock.getsockname()[1]
     killer.ok("CLIENT", "KILL", f"127.0.0.1:{port}")
     victim.closed()
     assert killer.call("CLIENT KILL 127.0.0.1:1") == "ERR No such client"
     other = connect()
+    other.call("PING")
     assert killer.call("CLIENT", "KILL", "ADDR", f"127.0.0.1:{other.sock.getsockname()[1]}") == 1
     other.closed()
 

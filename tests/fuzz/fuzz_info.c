@@ -17,7 +17,8 @@ static void text_check(const char *text, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *copy = xmalloc(size);
-    memcpy(copy, data, size);
+    if (size)
+        memcpy(copy, data, size);
     struct str text = {copy, size}, name;
     struct info one, two;
     uint64_t calls;
