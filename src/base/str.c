@@ -95,8 +95,7 @@ bool glob_match(struct str pattern, struct str text)
         if (p < pattern.len && pattern.ptr[p] == '*') {
             star = ++p;
             star_text = t;
-        } else if (p < pattern.len &&
-                   glob_element(pattern, p, (unsigned char)text.ptr[t], &next)) {
+        } else if (p < pattern.len && glob_element(pattern, p, (unsigned char)text.ptr[t], &next)) {
             p = next;
             t++;
         } else if (star != SIZE_MAX) {

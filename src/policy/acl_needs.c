@@ -36,7 +36,8 @@ static const struct need {
 } needs[] = {
     {"select ping discard client|id client|unblock asking readonly", false, NULL},
     {"llen scard hlen zcard xlen", false, asks_lengths},
-    {"info command ping select role dbsize type config|get client|list slowlog|get function|list", true, NULL},
+    {"info command ping select role dbsize type config|get client|list slowlog|get function|list",
+     true, NULL},
     {"cluster|info cluster|nodes cluster|slots cluster|shards cluster|myid", true, NULL},
     {"xlen llen zcard xinfo|stream xinfo|groups xpending pttl", true, NULL},
     {"bgrewriteaof", true, asks_rewrites},

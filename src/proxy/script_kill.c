@@ -5,7 +5,7 @@
 
 /* A class of its own: on a link that clients share the order to kill would wait behind the script.
  */
-enum { KILL_SLOT = 1 << 18 }; /* no client has it, and it is not READONLY_SLOT */
+enum { KILL_SLOT = 1 << 18 };  /* no client has it, and it is not READONLY_SLOT */
 enum { KILL_EVERY_MS = 1000 }; /* a script that has written cannot be killed: no use in hurry */
 
 static void kill_done(struct req *req, struct link *link, struct str reply)
