@@ -34,7 +34,7 @@ struct listen_address {
 enum anonymous_mode { ANONYMOUS_NO, ANONYMOUS_BACKEND };
 enum learned_mode { LEARNED_DATA, LEARNED_ALL, LEARNED_NONE };
 enum backend_mode { MODE_AUTO, MODE_STANDALONE, MODE_CLUSTER, MODE_SENTINEL };
-enum read_from { READ_PRIMARY, READ_PREFER_REPLICA, READ_NEAREST };
+enum read_from { READ_UNSET, READ_PRIMARY, READ_PREFER_REPLICA, READ_NEAREST };
 enum tls_verify { VERIFY_FULL, VERIFY_CA, VERIFY_NO };
 enum key_names { KEY_NAMES_PREFIX, KEY_NAMES_HASH, KEY_NAMES_FULL };
 enum scripts_mode { SCRIPTS_INSPECT, SCRIPTS_ACL, SCRIPTS_ALLOWLIST, SCRIPTS_DENY, SCRIPTS_ALLOW };
@@ -96,7 +96,8 @@ struct config_rule {
     enum rule_cost cost;
     uint64_t delay_max; /* ms */
     bool exempt, shared;
-    const char *add; /* NULL: none */
+    enum read_from read_from; /* READ_UNSET: [backend]'s */
+    const char *add;          /* NULL: none */
     enum rule_confirm confirm;
     const struct where *set; /* where each option was set; ask config_rule_where() */
 };

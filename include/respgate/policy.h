@@ -87,7 +87,8 @@ enum verdict_kind { VERDICT_ALLOW, VERDICT_DENY, VERDICT_CONFIRM, VERDICT_ASK };
 enum { OBSERVED_MAX = 8 };
 struct verdict {
     enum verdict_kind kind;
-    bool exempt;   /* allowed by a rule that spares it pass 2 */
+    bool exempt;              /* allowed by a rule that spares it pass 2 */
+    enum read_from read_from; /* of the rule that allowed it; READ_UNSET: it says nothing */
     uint16_t rule; /* that decided; POLICY_NO_RULE when none matched, or one of the built-in ones */
     bool blind;    /* it decided because the number of elements could not be learned */
     /* Rules in observe mode (or all, under [proxy] observe) that would have decided, in file

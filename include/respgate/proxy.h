@@ -166,6 +166,7 @@ struct call {
     int64_t elements;  /* answered so far */
     bool throttled;    /* its login attempt has waited already */
     bool exempt;       /* the rule that allowed it spares it pass 2 */
+    uint8_t read_from; /* enum read_from of that rule; READ_UNSET: [backend]'s */
     uint8_t confirmed_count;
     uint16_t confirmed[CONFIRMED_MAX]; /* rules a code was given for: it meets them no more */
     uint64_t lease_since; /* loop ms since when it waits for a share of a bucket; 0: it does not */

@@ -88,10 +88,7 @@ struct section *section_open(struct loader *loader, struct where where, struct s
 static void option_unknown(const struct scope *scope, enum section_id id, struct str key)
 {
     const char *nearest = option_nearest(id, key);
-    if (option_is_later(id, key))
-        problem_error(scope->problems, scope->where, "'%.*s' is not available in this version",
-                      (int)key.len, key.ptr);
-    else if (nearest)
+    if (nearest)
         problem_error(scope->problems, scope->where, "unknown option '%.*s', did you mean '%s'?",
                       (int)key.len, key.ptr, nearest);
     else

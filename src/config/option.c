@@ -66,14 +66,6 @@ const struct option options[] = {
 };
 const size_t option_count = ARRAY_LEN(options);
 
-static const struct later {
-    enum section_id section;
-    const char *key;
-} later_options[] = {
-#define LATER(id, name) {SECTION_##id, name},
-#include "respgate/options.def"
-};
-
 const struct option *option_find(enum section_id section, struct str key)
 {
     option_each(option) if (option->section == section &&
@@ -81,12 +73,14 @@ const struct option *option_find(enum section_id section, struct str key)
     return NULL;
 }
 
-bool option_is_later(enum section_id section, struct str key)
+void words_join(const struct option *option, const char *quote, struct buf *out)
 {
-    for (size_t i = 0; i < ARRAY_LEN(later_options); i++)
-        if (later_options[i].section == section && str_equal(str_of(later_options[i].key), key))
-            return true;
-    return false;
+    bool first = true;
+    for (const char *const *word = option->words; *word; word++)
+        if (**word) {
+            buf_printf(out, "%s%s%s%s", first ? "" : ", ", quote, *word, quote);
+            first = false;
+        }
 }
 
 enum section_id section_find(struct str name)
@@ -165,7 +159,6 @@ const char *word_nearest(const char *const *words, struct str text)
 {
     struct nearest nearest = {NULL, SIZE_MAX};
     for (; *words; words++)
-        if (**words != '!')
-            nearest_offer(&nearest, *words, text);
+        nearest_offer(&nearest, *words, text);
     return nearest.name;
 }

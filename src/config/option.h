@@ -73,7 +73,8 @@ static inline size_t option_index(const struct option *option)
 }
 const struct option *option_find(enum section_id section, struct str key);
 const char *option_nearest(enum section_id section, struct str key);
-bool option_is_later(enum section_id section, struct str key);
+/* The words of a choice, each in quotes, with commas. */
+void words_join(const struct option *option, const char *quote, struct buf *out);
 /* SECTION_COUNT when there is none of that name. */
 enum section_id section_find(struct str name);
 const char *section_nearest(struct str name);

@@ -59,17 +59,6 @@ static void add_range(const struct option *option, const char *name, struct buf 
         buf_printf(out, " to %llu", (unsigned long long)option->max);
 }
 
-static void add_words(const struct option *option, struct buf *out)
-{
-    bool first = true;
-    for (const char *const *word = option->words; *word; word++) {
-        if (**word == '!')
-            continue;
-        buf_printf(out, "%s`%s`", first ? "" : ", ", *word);
-        first = false;
-    }
-}
-
 static void add_type(const struct option *option, struct buf *out)
 {
     if (option->flags & OPTION_LIST)
@@ -86,7 +75,7 @@ static void add_type(const struct option *option, struct buf *out)
     case VALUE_DURATION: add_range(option, "duration", out); break;
     case VALUE_PERCENT: add_range(option, "percentage", out); break;
     case VALUE_RATE: buf_text(out, "rate"); break;
-    case VALUE_CHOICE: add_words(option, out); break;
+    case VALUE_CHOICE: words_join(option, "`", out); break;
     case VALUE_DIGEST: buf_text(out, "hashes"); break;
     case VALUE_BODIES: buf_text(out, "files"); break;
     case VALUE_LISTEN: buf_text(out, "addresses"); break;

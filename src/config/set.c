@@ -142,10 +142,8 @@ static void complain_choice(const struct scope *scope, const struct option *opti
 {
     const char *nearest = word_nearest(option->words, text);
     struct buf what = {0};
-    buf_text(&what, "is not one of");
-    for (const char *const *word = option->words; *word; word++)
-        if (**word != '!')
-            buf_printf(&what, "%s %s", word == option->words ? "" : ",", *word);
+    buf_text(&what, "is not one of ");
+    words_join(option, "", &what);
     if (nearest)
         buf_printf(&what, "; did you mean '%s'?", nearest);
     buf_add(&what, "", 1);
@@ -156,16 +154,11 @@ static void complain_choice(const struct scope *scope, const struct option *opti
 static void set_choice(const struct scope *scope, const struct option *option, void *base,
                        struct str text)
 {
-    for (size_t i = 0; option->words[i]; i++) {
-        bool later = option->words[i][0] == '!';
-        if (!str_equal(str_of(option->words[i] + later), text))
-            continue;
-        if (later)
-            complain(scope, option, text, "is not available in this version");
-        else
+    for (size_t i = 0; option->words[i]; i++)
+        if (text.len && str_equal(str_of(option->words[i]), text)) {
             number_store(option, base, i);
-        return;
-    }
+            return;
+        }
     complain_choice(scope, option, text);
 }
 

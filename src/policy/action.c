@@ -2,9 +2,16 @@
 #include "internal.h"
 
 const char *const action_details[DETAIL_COUNT] = {
-    [DETAIL_RATE] = "rate", [DETAIL_BURST] = "burst",         [DETAIL_PER] = "per",
-    [DETAIL_COST] = "cost", [DETAIL_DELAY_MAX] = "delay-max", [DETAIL_EXEMPT] = "exempt",
-    [DETAIL_ADD] = "add",   [DETAIL_CONFIRM] = "confirm",     [DETAIL_SHARED] = "shared",
+    [DETAIL_RATE] = "rate",
+    [DETAIL_BURST] = "burst",
+    [DETAIL_PER] = "per",
+    [DETAIL_COST] = "cost",
+    [DETAIL_DELAY_MAX] = "delay-max",
+    [DETAIL_EXEMPT] = "exempt",
+    [DETAIL_ADD] = "add",
+    [DETAIL_CONFIRM] = "confirm",
+    [DETAIL_SHARED] = "shared",
+    [DETAIL_READ_FROM] = "read-from",
 };
 
 /* Options an action knows and those it cannot do without, as bits. */
@@ -13,7 +20,7 @@ static const struct action_row {
     unsigned takes, needs;
 } actions[] = {
     [ACTION_DENY] = {"deny", 0, 0},
-    [ACTION_ALLOW] = {"allow", 1u << DETAIL_EXEMPT, 0},
+    [ACTION_ALLOW] = {"allow", 1u << DETAIL_EXEMPT | 1u << DETAIL_READ_FROM, 0},
     [ACTION_LIMIT] = {"limit",
                       1u << DETAIL_RATE | 1u << DETAIL_BURST | 1u << DETAIL_PER |
                           1u << DETAIL_COST | 1u << DETAIL_SHARED,
@@ -122,6 +129,7 @@ void action_compile(struct compiler *compiler, const struct config_rule *source,
 {
     bool complete = source->has_action;
     rule->exempt = source->action == ACTION_ALLOW && source->exempt;
+    rule->read_from = source->read_from; /* refused below where it means nothing */
     rule->console = source->confirm == CONFIRM_CONSOLE;
     details_check(compiler, source, rule);
     for (enum detail detail = 0; detail < DETAIL_COUNT; detail++)

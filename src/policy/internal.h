@@ -134,6 +134,7 @@ enum detail {
     DETAIL_COST,
     DETAIL_DELAY_MAX,
     DETAIL_EXEMPT,
+    DETAIL_READ_FROM,
     DETAIL_ADD,
     DETAIL_CONFIRM,
     DETAIL_SHARED,
@@ -150,6 +151,7 @@ struct rule {
     const char *message;             /* NULL: none */
     const struct key_patterns *keys; /* of the keys clause; NULL: none */
     bool exempt, console;
+    enum read_from read_from;
     bool asks;        /* may need to know how many elements there are */
     struct pace pace; /* limit and delay */
     struct rewrite rewrite;

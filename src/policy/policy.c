@@ -126,6 +126,7 @@ static bool rules_decide(const struct policy *policy, const struct command_row *
         } else {
             verdict_decide(out, action_verdict(rule->action), index);
             out->blind = asking->blind;
+            out->read_from = rule->read_from;
         }
         if (rule->mode != RULE_OBSERVE) {
             out->exempt = rule->exempt;

@@ -95,8 +95,10 @@ enum judged judge_question(struct client *client, struct call *call,
     const struct policy *policy = worker->snapshot->policy;
     struct verdict verdict;
     judge_confirmed(client, call, question, &verdict);
-    if (question->command == call->command) /* not one of a script's calls */
+    if (question->command == call->command) { /* not one of a script's calls */
         call->exempt = verdict.exempt;
+        call->read_from = (uint8_t)verdict.read_from;
+    }
     for (unsigned i = 0; i < verdict.observed_count; i++) {
         count(worker, STAT_REQUESTS_OBSERVED);
         stats_rule(worker, verdict.observed[i], STATS_RULE_OBSERVED);
@@ -188,6 +190,7 @@ enum judged judge_call(struct client *client, struct call *call, int64_t db, str
 {
     struct question question;
     call->exempt = false;
+    call->read_from = READ_UNSET;
     bool script = client->worker->snapshot->traits[call->command->id] & TRAIT_SCRIPT;
     call->more_classes = 0;
     call->script_judged = false;

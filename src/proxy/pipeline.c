@@ -174,8 +174,11 @@ static enum step place(struct client *client, struct call *call)
         uint16_t owner = plain ? map->owner[call->slot] : NO_OWNER;
         if (likely(owner != NO_OWNER)) { /* the usual request, without a call */
             pool = pool_at(client->worker->by_index[owner], pool->class);
-            if (client->worker->snapshot->config->backend.read_from != READ_PRIMARY)
-                pool = replica_choose(client, call, pool);
+            enum read_from from = call->read_from;
+            if (likely(from == READ_UNSET))
+                from = client->worker->snapshot->config->backend.read_from;
+            if (from != READ_PRIMARY)
+                pool = replica_choose(client, call, from, pool);
         } else {
             enum step step = place_cluster(client, call, &pool);
             if (step != NEXT)

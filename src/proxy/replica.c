@@ -1,4 +1,4 @@
-/* replica.c - reads from replicas, where [backend] read-from allows it.
+/* replica.c - reads from replicas, where read-from of [backend] or of a rule allows it.
  *
  * A replica serves reads on links that have said READONLY, which are a class of their own: a link
  * of the usual class gets MOVED from a node that is no primary, and must never read stale data
@@ -52,11 +52,11 @@ static bool is_nearer(const struct node *node, const struct node *than)
 }
 
 /* A client keeps to one replica: its reads do not go back in time as long as that one lives. */
-struct pool *replica_choose(struct client *client, const struct call *call, struct pool *primary)
+struct pool *replica_choose(struct client *client, const struct call *call, enum read_from from,
+                            struct pool *primary)
 {
     struct worker *worker = client->worker;
     struct node *home = primary->node;
-    enum read_from from = worker->snapshot->config->backend.read_from;
     bool reads = worker->snapshot->traits[call->command->id] & TRAIT_READ;
     if (!reads || !home->replica_count || call->kind != REQ_FORWARD || call->pin)
         return primary;

@@ -157,7 +157,8 @@ bool client_command_extra(struct client *client, struct call *call);
 
 /* Clusters. */
 enum step place_cluster(struct client *client, struct call *call, struct pool **pool);
-struct pool *replica_choose(struct client *client, const struct call *call, struct pool *primary);
+struct pool *replica_choose(struct client *client, const struct call *call, enum read_from from,
+                            struct pool *primary);
 enum step cluster_wait(struct client *client, struct call *call); /* for the first map */
 enum step reply_cross(struct client *client);
 enum step reply_unserved(struct client *client);

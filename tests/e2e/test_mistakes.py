@@ -80,6 +80,7 @@ add = EX 60                       ; ! 'add' means nothing with 'deny': it belong
 delay-max = 2s                    ; ! 'delay-max' means nothing with 'deny': it belongs to delay
 exempt = yes                      ; ! 'exempt' means nothing with 'deny': it belongs to allow
 shared = yes                      ; ! 'shared' means nothing with 'deny': it belongs to limit
+read-from = nearest               ; ! 'read-from' means nothing with 'deny': it belongs to allow
 
 [rule rewrite-nothing]
 commands = get
@@ -102,7 +103,7 @@ shared = yes                      ; ! rule 'shared-client': 'shared = yes' goes 
 commands = *
 action = deny
 
-[rule never]                      ; ! warning: rule 'never' can never match: rule 'everything' at line 91 always decides first
+[rule never]                      ; ! warning: rule 'never' can never match: rule 'everything' at line 92 always decides first
 commands = hget
 action = deny
 

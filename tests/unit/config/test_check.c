@@ -88,10 +88,19 @@ static void ranges(void **state)
     config_free(loads("[proxy]\nthreads = 256\nmax-clients = 1\ndrain-timeout = 3650d\n"));
 }
 
-static void not_in_this_version(void **state)
+/* What no file says is no word. */
+static void choice_not_set(void **state)
 {
-    refused("[rule r]\naction = deny\nread-from = nearest\n",
-            "t:3: 'read-from' is not available in this version\n");
+    struct config *config = loads("[rule a]\naction = allow\n"
+                                  "[rule b]\naction = allow\nread-from = nearest\n");
+    assert_int_equal(config->backend.read_from, READ_PRIMARY);
+    assert_int_equal(config->rules[0].read_from, READ_UNSET);
+    assert_int_equal(config->rules[1].read_from, READ_NEAREST);
+    config_free(config);
+    refused("[rule r]\naction = allow\nread-from =\n",
+            "t:3: read-from: '' is not one of primary, prefer-replica, nearest\n");
+    refused("[backend]\nread-from = \"\"\n",
+            "t:2: read-from: '' is not one of primary, prefer-replica, nearest\n");
 }
 
 static void seeds(void **state)
@@ -291,7 +300,7 @@ int main(void)
         cmocka_unit_test(defaults),
         cmocka_unit_test(every_field_is_set),
         cmocka_unit_test(ranges),
-        cmocka_unit_test(not_in_this_version),
+        cmocka_unit_test(choice_not_set),
         cmocka_unit_test(seeds),
         cmocka_unit_test(limits_in_order),
         cmocka_unit_test(listeners),

@@ -79,8 +79,6 @@ static void keys(void **state)
             "t:2: unknown option 'Max-Clients', did you mean 'max-clients'?\n");
     refused("[proxy]\nzzzz = 1\n", "t:2: unknown option 'zzzz' in [proxy]\n");
     refused("[proxy]\nthreads = 1\nthreads = 1\n", "t:3: 'threads' is already set at t:2\n");
-    refused("[rule r]\naction = deny\nread-from = primary\n",
-            "t:3: 'read-from' is not available in this version\n");
 }
 
 static void all_in_one_run(void **state)

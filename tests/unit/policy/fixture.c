@@ -108,6 +108,9 @@ static void option_set(struct setup *setup, struct config_rule *rule, struct str
         rule->delay_max = strtoull(value.ptr, NULL, 10);
     } else if (str_equal(key, STR("exempt"))) {
         rule->exempt = str_equal(value, STR("yes"));
+    } else if (str_equal(key, STR("read-from"))) {
+        rule->read_from =
+            (enum read_from)word_index(value, "(unset) primary prefer-replica nearest");
     } else if (str_equal(key, STR("add"))) {
         rule->add = arena_str(setup->arena, value);
     } else if (str_equal(key, STR("message"))) {

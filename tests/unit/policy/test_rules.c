@@ -347,6 +347,34 @@ static void test_global_observe(void **state)
     expect("get {respgate}:x", "reserved-keys");
 }
 
+static enum read_from read_from(const char *request)
+{
+    struct asked asked;
+    asked_parse(&asked, &s, request);
+    policy_judge(s.policy, &asked.question, &asked.verdict);
+    return asked.verdict.read_from;
+}
+
+static void test_read_from_of_the_rule_that_decides(void **state)
+{
+    setup_rule(&s, "no", "commands = get; keys = cache:no; action = deny");
+    setup_rule(&s, "watching",
+               "commands = get; action = allow; read-from = primary; mode = observe");
+    setup_rule(&s, "cache", "commands = get; keys = cache:*; action = allow; read-from = nearest");
+    setup_rule(&s, "b", "commands = get; keys = b; action = allow");
+    setup_rule(&s, "late", "commands = get; action = allow; read-from = prefer-replica");
+    setup_compile(&s);
+    assert_int_equal(read_from("get cache:1"), READ_NEAREST);
+    assert_int_equal(read_from("get cache:no"), READ_UNSET);
+    assert_int_equal(read_from("get b"), READ_UNSET);
+    assert_int_equal(read_from("get c"), READ_PREFER_REPLICA);
+    assert_int_equal(read_from("set c 1"), READ_UNSET);
+    s.config.proxy.observe = true;
+    setup_compile(&s);
+    assert_int_equal(read_from("get cache:1"), READ_UNSET);
+    assert_string_equal(observed(&s, "get cache:1"), "watching cache");
+}
+
 static void test_observed_is_bounded(void **state)
 {
     for (int i = 0; i < OBSERVED_MAX + 3; i++)
@@ -582,6 +610,7 @@ int main(void)
         TEST(test_observe_and_off),
         TEST(test_global_observe),
         TEST(test_observed_is_bounded),
+        TEST(test_read_from_of_the_rule_that_decides),
         TEST(test_reserved_keys),
         TEST(test_reserved_keys_without_rules),
         TEST(test_reserved_channels),
