@@ -182,12 +182,13 @@ struct call {
     bool computed;         /* its script has keys that are neither KEYS[n] nor literals */
     bool script_judged;    /* every call of its script was; */
     uint64_t more_classes; /* and this is what they are of */
-    struct called called[CALLED_MAX]; /* rules of pass 2 that hold for one of them */
     size_t called_count;
     uint64_t functions_clock; /* FCALL: what it was judged by is of then; 0: not judged so */
     uint64_t wants;           /* FCALL: the functions_clock its list of functions must have */
     uint32_t arrived;         /* us, as in req */
     int phase;                /* for session handlers that wait and are called again */
+    struct called called[CALLED_MAX]; /* rules of pass 2 that hold for a call of its script. Last:
+                                         call_begin() leaves it as it is */
 };
 
 struct transaction {

@@ -70,10 +70,11 @@ static struct request_limits client_limits(const struct client *client)
 
 void call_begin(struct client *client)
 {
-    struct request request = client->call.request;
-    client->call = (struct call){.request = request, .active = true};
+    struct call *call = &client->call;
+    memset(&call->command, 0, offsetof(struct call, called) - offsetof(struct call, command));
+    call->active = true;
     if (COUNTING)
-        client->call.arrived = (uint32_t)loop_us(&client->worker->loop);
+        call->arrived = (uint32_t)loop_us(&client->worker->loop);
     client->skip_this = client->skip_next;
     client->skip_next = false;
 }
